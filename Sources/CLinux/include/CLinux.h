@@ -1,0 +1,24 @@
+// The few calls of the system that Swift's Glibc module does not have.
+#ifndef IMD_CLINUX_H
+#define IMD_CLINUX_H
+
+#include <stdint.h>
+
+#define CLINUX_NAME_MAX 256
+
+struct clinux_srv {
+    uint16_t priority;
+    uint16_t weight;
+    uint16_t port;
+    char target[CLINUX_NAME_MAX];  // without the trailing dot; "." where the service is declared absent
+};
+
+/// Looks up the SRV records of `name`, blocking for a few seconds at most.
+/// Returns how many were written to `out`, 0 where the name has none, -1 where no answer could be had.
+int clinux_srv(const char *name, struct clinux_srv *out, int capacity);
+
+/// Forbids core dumps of this process, and other processes of the user to trace it or read its memory.
+/// Returns 0, or -1 with errno set.
+int clinux_forbid_tracing(void);
+
+#endif

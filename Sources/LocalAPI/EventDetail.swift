@@ -1,0 +1,237 @@
+// What each type of event tells beside its number, account and time.
+
+/// The types of events.
+public enum EventType: String, Codable, CaseIterable, Sendable {
+    /// A message came, or went out elsewhere.
+    case message
+    /// A message we sent has come further.
+    case state
+    /// A contact's presence changed.
+    case presence
+    /// Somebody asks for, gives or takes back a subscription.
+    case subscription
+    /// The roster changed.
+    case contact
+    /// A device appeared, vanished or changed its key.
+    case device
+    /// The connection of an account changed.
+    case account
+    /// A message came that cannot be read.
+    case undecryptable
+    /// Something else went wrong.
+    case error
+}
+
+/// A message we sent has come further.
+public struct StateDetail: Documented, Equatable {
+    /// Bare JID of the chat.
+    public var chat: String
+    /// Id of the message.
+    public var id: String
+    /// How far it is now.
+    public var state: DeliveryState
+    /// Why it failed.
+    public var reason: String?
+
+    /// From its parts.
+    public init(chat: String, id: String, state: DeliveryState, reason: String? = nil) {
+        self.chat = chat
+        self.id = id
+        self.state = state
+        self.reason = reason
+    }
+
+    /// The members on the wire.
+    public static let fields: [Field] = [
+        Field("chat", .jid, "bare JID of the chat"),
+        Field("id", .string, "id of the message"),
+        Field("state", .word(DeliveryState.self), "how far the message is now"),
+        .optional("reason", .string, "why it failed"),
+    ]
+}
+
+/// A contact's presence changed.
+public struct PresenceDetail: Documented, Equatable {
+    /// Bare JID.
+    public var from: String
+    /// What it shows.
+    public var show: Show
+    /// The text beside it.
+    public var status: String?
+
+    /// From its parts.
+    public init(from: String, show: Show, status: String? = nil) {
+        self.from = from
+        self.show = show
+        self.status = status
+    }
+
+    /// The members on the wire.
+    public static let fields: [Field] = [
+        Field("from", .jid, "bare JID of the contact"),
+        Field(
+            "show", .word(Show.self),
+            "what the contact shows now: of several clients the one with the highest priority"),
+        .optional("status", .string, "the text it shows with it"),
+    ]
+}
+
+/// Somebody asks for, gives or takes back a subscription.
+public struct SubscriptionDetail: Documented, Equatable {
+    /// What happened.
+    public enum Kind: String, Codable, CaseIterable, Sendable {
+        /// Asks to see our presence; `contact.approve` answers.
+        case request
+        /// Lets us see theirs.
+        case approved
+        /// Does not let us see theirs any more, or refused.
+        case denied
+        /// Does not want to see ours any more.
+        case cancelled
+    }
+
+    /// Bare JID.
+    public var from: String
+    /// What happened.
+    public var kind: Kind
+
+    /// From its parts.
+    public init(from: String, kind: Kind) {
+        self.from = from
+        self.kind = kind
+    }
+
+    /// The members on the wire.
+    public static let fields: [Field] = [
+        Field("from", .jid, "bare JID of the other side"),
+        Field(
+            "kind", .word(Kind.self),
+            "request: asks to see our presence; approved or denied: an answer to us; cancelled: no longer sees ours"
+        ),
+    ]
+}
+
+/// The roster changed.
+public struct ContactDetail: Documented, Equatable {
+    /// What happened.
+    public enum Change: String, Codable, CaseIterable, Sendable {
+        /// New.
+        case added
+        /// Name, groups or subscription changed.
+        case changed
+        /// Gone.
+        case removed
+    }
+
+    /// Bare JID.
+    public var jid: String
+    /// Who sees whose presence.
+    public var subscription: Subscription
+    /// What happened.
+    public var change: Change
+
+    /// From its parts.
+    public init(jid: String, subscription: Subscription, change: Change) {
+        self.jid = jid
+        self.subscription = subscription
+        self.change = change
+    }
+
+    /// The members on the wire.
+    public static let fields: [Field] = [
+        Field("jid", .jid, "bare JID of the contact"),
+        Field("subscription", .word(Subscription.self), "who sees whose presence now"),
+        Field("change", .word(Change.self), "what happened to the contact"),
+    ]
+}
+
+/// A device appeared, vanished or changed its key.
+public struct DeviceDetail: Documented, Equatable {
+    /// What happened.
+    public enum Change: String, Codable, CaseIterable, Sendable {
+        /// New on the device list.
+        case added
+        /// Gone from the device list.
+        case removed
+        /// Another identity key than before: nothing is sent to it until a person decides.
+        case keyChanged = "key-changed"
+    }
+
+    /// Whose.
+    public var jid: String
+    /// OMEMO device id.
+    public var device: UInt32
+    /// Fingerprint, if known.
+    public var fingerprint: String?
+    /// How far it is trusted, if decided.
+    public var trust: Trust?
+    /// What happened.
+    public var change: Change
+
+    /// From its parts.
+    public init(jid: String, device: UInt32, fingerprint: String? = nil, trust: Trust? = nil, change: Change)
+    {
+        self.jid = jid
+        self.device = device
+        self.fingerprint = fingerprint
+        self.trust = trust
+        self.change = change
+    }
+
+    /// The members on the wire.
+    public static let fields: [Field] = [
+        Field("jid", .jid, "whose device it is"),
+        Field("device", .device, "OMEMO device id"),
+        .optional("fingerprint", .string, "fingerprint of its identity key, if known"),
+        .optional("trust", .word(Trust.self), "how far it is trusted, if that is decided"),
+        Field("change", .word(Change.self), "what happened to the device"),
+    ]
+}
+
+/// The connection of an account changed.
+public struct AccountDetail: Documented, Equatable {
+    /// Where it stands now.
+    public var state: AccountState
+    /// Why.
+    public var reason: UserError?
+
+    /// From its parts.
+    public init(state: AccountState, reason: UserError? = nil) {
+        self.state = state
+        self.reason = reason
+    }
+
+    /// The members on the wire.
+    public static let fields: [Field] = [
+        Field("state", .word(AccountState.self), "where the connection stands now"),
+        .optional("reason", .object(UserError.self), "why it is not online, when it should be"),
+    ]
+}
+
+/// A message came that cannot be read.
+public struct UndecryptableDetail: Documented, Equatable {
+    /// Bare JID of the chat.
+    public var chat: String
+    /// Who sent it.
+    public var from: String
+    /// With which device.
+    public var device: UInt32?
+    /// Why.
+    public var reason: String
+
+    /// From its parts.
+    public init(chat: String, from: String, device: UInt32? = nil, reason: String) {
+        self.chat = chat
+        self.from = from
+        self.device = device
+        self.reason = reason
+    }
+
+    /// The members on the wire.
+    public static let fields: [Field] = [
+        Field("chat", .jid, "bare JID of the chat"),
+        Field("from", .jid, "bare JID of who sent it"),
+        .optional("device", .device, "the device that sent it, if known"),
+        Field("reason", .string, "why it cannot be read"),
+    ]
+}

@@ -1,0 +1,86 @@
+// How messages we sent come further; every step is an event.
+public import XMPP
+
+extension Transaction {
+    /// Moves a message on and appends a `state` event.
+    ///
+    /// - Parameters:
+    ///   - message: its row.
+    ///   - reason: why it failed, as a word.
+    /// - Returns: false, with nothing changed, unless that is a step forward. `failed` is one from `queued`,
+    ///   `sent` and `server` (a contact's server may bounce what ours took); nothing leads out of it but
+    ///   `requeue`. What is left of a failed message in the outbox is deleted.
+    @discardableResult
+    public func setState(
+        _ message: Int64, _ state: MessageState, reason: String? = nil, now: Int64
+    ) throws(StoreError) -> Bool {
+        let changed: Int
+        switch state {
+        case .queued, .received: return false
+        case .sent: changed = try move(message, to: state, from: "('queued')")
+        case .server: changed = try move(message, to: state, from: "('queued', 'sent')")
+        case .delivered: changed = try move(message, to: state, from: "('queued', 'sent', 'server')")
+        case .displayed:
+            changed = try move(message, to: state, from: "('queued', 'sent', 'server', 'delivered')")
+        case .failed:
+            changed = try run(
+                """
+                UPDATE message SET state = 'failed', reason = ?2
+                WHERE id = ?1 AND state IN ('queued', 'sent', 'server')
+                """, message, reason)
+            if changed > 0 { try run("DELETE FROM outbox WHERE message = ?", message) }
+        }
+        if changed > 0 { try appendStateEvents(messages: jsonArray([message]), now: now) }
+        return changed > 0
+    }
+
+    /// - Parameter from: a constant.
+    private func move(_ message: Int64, to state: MessageState, from: String) throws(StoreError) -> Int {
+        try run("UPDATE message SET state = ?2 WHERE id = ?1 AND state IN \(from)", message, state.rawValue)
+    }
+
+    /// Puts a failed message back to `queued` if no stanza was ever made for it, and appends a `state` event.
+    /// - Returns: false, with nothing changed, if it may have left: it goes out once.
+    @discardableResult
+    public func requeue(_ message: Int64, now: Int64) throws(StoreError) -> Bool {
+        let changed = try run(
+            """
+            UPDATE message SET state = 'queued', reason = NULL, awaitsKeys = 0
+            WHERE id = ? AND state = 'failed' AND awaitsKeys
+            """, message)
+        if changed > 0 { try appendStateEvents(messages: jsonArray([message]), now: now) }
+        return changed > 0
+    }
+
+    /// A device in this chat has a message of ours (XEP-0184).
+    /// - Returns: the message's row; nil if there is no such message or it has come that far already.
+    @discardableResult
+    public func markDelivered(
+        account: Int64, chat: JID, messageID: String, now: Int64
+    ) throws(StoreError) -> Int64? {
+        let row = try first(
+            """
+            SELECT id FROM message WHERE account = ? AND messageID = ? AND chat = ? AND direction = 'out'
+            ORDER BY id LIMIT 1
+            """, account, messageID, chat.bare
+        ) { $0.integer(0) }
+        guard let row, try setState(row, .delivered, now: now) else { return nil }
+        return row
+    }
+
+    /// One event per message, with the state it is in now.
+    /// - Parameter messages: a JSON array of rows.
+    func appendStateEvents(messages: String, now: Int64) throws(StoreError) {
+        let last = try insert(
+            """
+            INSERT INTO event (account, type, chat, message, detail, at)
+            SELECT m.account, 'state', m.chat, m.id,
+              CASE WHEN m.reason IS NULL
+                THEN json_object('chat', m.chat, 'id', coalesce(m.clientID, m.messageID), 'state', m.state)
+                ELSE json_object('chat', m.chat, 'id', coalesce(m.clientID, m.messageID), 'state', m.state, 'reason', m.reason)
+              END, ?2
+            FROM json_each(?1) j CROSS JOIN message m ON m.id = j.value ORDER BY j.key
+            """, messages, now)
+        scope.lastEventNumber = last
+    }
+}

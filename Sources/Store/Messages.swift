@@ -1,0 +1,161 @@
+// The archive of messages: storing each one once, finding them again.
+public import XMPP
+
+extension Transaction {
+    /// Stores a message from outside.
+    ///
+    /// - Returns: nil if it is stored already: its archive id is known, or it comes from the server's keeping
+    ///   and a message with the same chat, id and text is there.
+    public func insertIncoming(_ message: NewIncoming) throws(StoreError) -> StoredMessage? {
+        if message.isDelayed, try isCopy(message) { return nil }
+        let state = message.direction == .in ? MessageState.received : .server
+        let plaintext = message.encryption == nil
+        let isNew = try run(
+            """
+            INSERT INTO message (account, messageID, chat, sender, direction, body, protocol, device, fingerprint,
+              trust, plaintext, state, awaitsKeys, stanzaID, sentAt, storedAt)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?)
+            ON CONFLICT (account, stanzaID) WHERE stanzaID IS NOT NULL DO NOTHING
+            """, message.account, message.messageID, message.chat, message.sender, message.direction.rawValue,
+            message.body, message.encryption?.version.rawValue, message.encryption?.device,
+            message.encryption?.fingerprint, message.encryption?.trust.rawValue, plaintext, state.rawValue,
+            message.stanzaID, message.sentAt, message.storedAt)
+        guard isNew > 0 else { return nil }
+        return StoredMessage(
+            id: database.lastInsertedRowID, account: message.account, messageID: message.messageID,
+            chat: message.chat, sender: message.sender, direction: message.direction, body: message.body,
+            encryption: message.encryption, plaintext: plaintext, state: state, reason: nil, clientID: nil,
+            stanzaID: message.stanzaID, sentAt: message.sentAt, storedAt: message.storedAt)
+    }
+
+    /// A stanza from the server's keeping may have come live before. An archive id that the live one lacked is
+    /// written to it, so that it stands for one stanza of the archive only. Without an id nothing tells
+    /// repetition from a second message with the same text, and then no text may be lost.
+    private func isCopy(_ message: NewIncoming) throws(StoreError) -> Bool {
+        guard !message.messageID.isEmpty else { return false }
+        guard let stanzaID = message.stanzaID else {
+            return try first(
+                """
+                SELECT 1 FROM message
+                WHERE account = ? AND messageID = ? AND chat = ? AND body = ? AND direction = ? LIMIT 1
+                """, message.account, message.messageID, message.chat, message.body,
+                message.direction.rawValue
+            ) { _ in true } ?? false
+        }
+        return try run(
+            """
+            UPDATE message SET stanzaID = ?5 WHERE id = (
+              SELECT id FROM message WHERE account = ?1 AND messageID = ?2 AND chat = ?3 AND body = ?4
+                AND direction = ?6 AND stanzaID IS NULL ORDER BY id LIMIT 1)
+              AND NOT EXISTS (SELECT 1 FROM message WHERE account = ?1 AND stanzaID = ?5)
+            """, message.account, message.messageID, message.chat, message.body, stanzaID,
+            message.direction.rawValue) > 0
+    }
+
+    /// Stores a message to send, as `queued`.
+    ///
+    /// - Returns: the message; where its `clientID` is known already, the one that was stored for that, to be
+    ///   told by its `messageID`. Then nothing changes.
+    @discardableResult
+    public func insertOutgoing(_ message: NewOutgoing) throws(StoreError) -> StoredMessage {
+        let isNew = try run(
+            """
+            INSERT INTO message (account, messageID, chat, sender, direction, body, plaintext, state, awaitsKeys,
+              clientID, sentAt, storedAt)
+            VALUES (?1, ?2, ?3, ?4, 'out', ?5, ?6, 'queued', 0, ?7, ?8, ?8)
+            ON CONFLICT (account, clientID) WHERE clientID IS NOT NULL DO NOTHING
+            """, message.account, message.messageID, message.chat, message.sender, message.body,
+            message.plaintext, message.clientID, message.at)
+        if isNew == 0, let clientID = message.clientID,
+            let known = try self.message(account: message.account, clientID: clientID)
+        {
+            return known
+        }
+        return StoredMessage(
+            id: database.lastInsertedRowID, account: message.account, messageID: message.messageID,
+            chat: message.chat, sender: message.sender, direction: .out, body: message.body, encryption: nil,
+            plaintext: message.plaintext, state: .queued, reason: nil, clientID: message.clientID,
+            stanzaID: nil, sentAt: message.at, storedAt: message.at)
+    }
+
+    // MARK: Finding
+
+    /// The message of this row.
+    public func message(row: Int64) throws(StoreError) -> StoredMessage? {
+        try first("\(Self.selectMessages) WHERE m.id = ?", row, read: Self.message)
+    }
+
+    /// The message with this id. Of several the oldest: who repeats an id does not hide the message that had it.
+    public func message(account: Int64, messageID: String) throws(StoreError) -> StoredMessage? {
+        try first(
+            "\(Self.selectMessages) WHERE m.account = ? AND m.messageID = ? ORDER BY m.id LIMIT 1", account,
+            messageID, read: Self.message)
+    }
+
+    /// The message with this id, of whichever account; of several the oldest.
+    public func message(messageID: String) throws(StoreError) -> StoredMessage? {
+        try first(
+            """
+            \(Self.selectMessages) WHERE m.account IN (SELECT id FROM account) AND m.messageID = ?
+            ORDER BY m.id LIMIT 1
+            """, messageID, read: Self.message)
+    }
+
+    /// The message that was stored for a caller's idempotency key.
+    public func message(account: Int64, clientID: String) throws(StoreError) -> StoredMessage? {
+        try first(
+            "\(Self.selectMessages) WHERE m.account = ? AND m.clientID = ?", account, clientID,
+            read: Self.message)
+    }
+
+    /// A page of a chat, newest last.
+    /// - Parameter before: row of the oldest message of the page that follows; nil for the newest page.
+    public func messages(
+        account: Int64, chat: JID, before: Int64? = nil, limit: Int
+    ) throws(StoreError) -> [StoredMessage] {
+        try rows(
+            """
+            \(Self.selectMessages) WHERE m.account = ? AND m.chat = ? AND m.id < ? ORDER BY m.id DESC LIMIT ?
+            """, account, chat.bare, before ?? .max, limit, read: Self.message
+        ).reversed()
+    }
+
+    /// Messages that wait to be encrypted, in the order they were accepted.
+    public func messagesAwaitingKeys(account: Int64, chat: JID) throws(StoreError) -> [StoredMessage] {
+        try rows(
+            """
+            \(Self.selectMessages)
+            WHERE m.account = ? AND m.chat = ? AND m.awaitsKeys AND m.state = 'queued' ORDER BY m.id
+            """, account, chat.bare, read: Self.message)
+    }
+
+    /// Whether a chat has messages that wait to be encrypted: later ones must wait too.
+    public func isAwaitingKeys(account: Int64, chat: JID) throws(StoreError) -> Bool {
+        try first(
+            "SELECT 1 FROM message WHERE account = ? AND chat = ? AND awaitsKeys AND state = 'queued' LIMIT 1",
+            account, chat.bare
+        ) { _ in true } ?? false
+    }
+
+    /// Notes that a message is not encrypted yet, or, with false, that its stanza is in the outbox.
+    public func setAwaitsKeys(_ awaitsKeys: Bool, message: Int64) throws(StoreError) {
+        try run("UPDATE message SET awaitsKeys = ?2 WHERE id = ?1", message, awaitsKeys)
+    }
+
+    /// The chats that have messages waiting to be encrypted, the longest waiting first.
+    public func chatsAwaitingKeys(account: Int64) throws(StoreError) -> [JID] {
+        try rows(
+            """
+            SELECT m.chat FROM message m
+            WHERE m.account = ? AND m.awaitsKeys AND m.state = 'queued'
+            GROUP BY m.chat ORDER BY min(m.id)
+            """, account
+        ) { (row) throws(StoreError) in
+            try row.jid(0)
+        }
+    }
+
+    private static let selectMessages = "SELECT \(StoredMessage.columns) FROM message m"
+
+    private static func message(_ row: Row) throws(StoreError) -> StoredMessage { try StoredMessage(row) }
+}

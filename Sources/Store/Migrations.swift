@@ -1,0 +1,179 @@
+// The schema's whole history, oldest first.
+import GRDB
+
+/// Shipped migrations are frozen: mend a mistake with a new one. The schema number is how many were applied.
+enum Migrations {
+    struct Migration {
+        var name: String
+        var sql: String
+    }
+
+    /// "imd1" in ASCII, in the file's header: `file` and imd tell it from other programs' databases.
+    static let applicationID = 0x696d_6431
+
+    static let all = [
+        Migration(name: "0001 accounts, keys, messages, events", sql: accountsToEvents)
+    ]
+
+    static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        for (index, migration) in all.enumerated() {
+            migrator.registerMigration(migration.name) { database in
+                try database.execute(sql: migration.sql)
+                try database.execute(sql: "PRAGMA user_version = \(index + 1)")
+            }
+        }
+        return migrator
+    }
+}
+
+extension Migrations {
+    /// Times are Unix milliseconds UTC; `jid` and `chat` bare JIDs; `checksum` see Checksum.swift.
+    fileprivate static let accountsToEvents = """
+        PRAGMA application_id = 1768776753;
+
+        CREATE TABLE account (
+          id INTEGER PRIMARY KEY AUTOINCREMENT,
+          jid TEXT NOT NULL UNIQUE,
+          password BLOB,
+          passwordCommand TEXT,
+          host TEXT,
+          port INTEGER,
+          tls TEXT NOT NULL,
+          caFile TEXT,
+          allowPlain INTEGER NOT NULL,
+          resource TEXT,
+          enabled INTEGER NOT NULL,
+          pinnedMechanism TEXT,
+          rosterVersion TEXT,
+          archivePosition TEXT,
+          device INTEGER NOT NULL,
+          identitySeed BLOB NOT NULL,
+          nextPreKeyID INTEGER NOT NULL,
+          checksum BLOB NOT NULL,
+          createdAt INTEGER NOT NULL
+        ) STRICT;
+
+        CREATE TABLE preKey (
+          account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
+          id INTEGER NOT NULL,
+          privateKey BLOB NOT NULL,
+          checksum BLOB NOT NULL,
+          PRIMARY KEY (account, id)
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE signedPreKey (
+          account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
+          id INTEGER NOT NULL,
+          privateKey BLOB NOT NULL,
+          signature BLOB NOT NULL,
+          createdAt INTEGER NOT NULL,
+          checksum BLOB NOT NULL,
+          PRIMARY KEY (account, id)
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE device (
+          account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
+          jid TEXT NOT NULL,
+          device INTEGER NOT NULL,
+          identityKey BLOB,
+          curve25519 BLOB,
+          trust TEXT NOT NULL,
+          active INTEGER NOT NULL,
+          firstSeenAt INTEGER NOT NULL,
+          lastReceivedAt INTEGER,
+          checksum BLOB NOT NULL,
+          PRIMARY KEY (account, jid, device)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX deviceByKey ON device (account, curve25519) WHERE curve25519 IS NOT NULL;
+
+        CREATE TABLE deviceList (
+          account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
+          jid TEXT NOT NULL,
+          fetchedAt INTEGER NOT NULL,
+          PRIMARY KEY (account, jid)
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE session (
+          account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
+          jid TEXT NOT NULL,
+          device INTEGER NOT NULL,
+          version TEXT NOT NULL,
+          record BLOB NOT NULL,
+          checksum BLOB NOT NULL,
+          PRIMARY KEY (account, jid, device, version)
+        ) STRICT;
+
+        CREATE TABLE chat (
+          account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
+          jid TEXT NOT NULL,
+          encryptedAt INTEGER,
+          PRIMARY KEY (account, jid)
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE message (
+          id INTEGER PRIMARY KEY AUTOINCREMENT,
+          account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
+          messageID TEXT NOT NULL,
+          chat TEXT NOT NULL,
+          sender TEXT NOT NULL,
+          direction TEXT NOT NULL,
+          body TEXT NOT NULL,
+          protocol TEXT,
+          device INTEGER,
+          fingerprint TEXT,
+          trust TEXT,
+          plaintext INTEGER NOT NULL,
+          state TEXT NOT NULL,
+          reason TEXT,
+          awaitsKeys INTEGER NOT NULL,
+          clientID TEXT,
+          stanzaID TEXT,
+          sentAt INTEGER NOT NULL,
+          storedAt INTEGER NOT NULL
+        ) STRICT;
+        CREATE UNIQUE INDEX messageByStanzaID ON message (account, stanzaID) WHERE stanzaID IS NOT NULL;
+        CREATE UNIQUE INDEX messageByClientID ON message (account, clientID) WHERE clientID IS NOT NULL;
+        CREATE INDEX messageByChat ON message (account, chat);
+        CREATE INDEX messageSent ON message (account, chat) WHERE direction = 'out';
+        CREATE INDEX messageByMessageID ON message (account, messageID);
+        CREATE INDEX messageAwaitingKeys ON message (account, chat) WHERE awaitsKeys AND state = 'queued';
+
+        CREATE TABLE outbox (
+          id INTEGER PRIMARY KEY AUTOINCREMENT,
+          account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
+          message INTEGER REFERENCES message ON DELETE CASCADE,
+          stanza BLOB NOT NULL,
+          createdAt INTEGER NOT NULL
+        ) STRICT;
+        CREATE INDEX outboxByMessage ON outbox (message);
+
+        CREATE TABLE event (
+          number INTEGER PRIMARY KEY AUTOINCREMENT,
+          account INTEGER REFERENCES account ON DELETE CASCADE,
+          type TEXT NOT NULL,
+          chat TEXT,
+          message INTEGER,
+          detail TEXT,
+          at INTEGER NOT NULL
+        ) STRICT;
+
+        CREATE TABLE consumer (
+          name TEXT PRIMARY KEY NOT NULL,
+          acknowledged INTEGER NOT NULL,
+          filter TEXT,
+          createdAt INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE rosterItem (
+          account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
+          jid TEXT NOT NULL,
+          name TEXT,
+          subscription TEXT NOT NULL,
+          ask TEXT,
+          approved INTEGER NOT NULL,
+          groups TEXT NOT NULL,
+          PRIMARY KEY (account, jid)
+        ) STRICT, WITHOUT ROWID;
+        """
+}

@@ -1,0 +1,150 @@
+// imctl account: add, list, remove, connect, disconnect.
+
+import ArgumentParser
+import Glibc
+import LocalAPI
+
+/// `imctl account`.
+struct AccountCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "account", abstract: "Add, list and remove accounts, take them on and off line.",
+        subcommands: [Add.self, List.self, Remove.self, Connect.self, Disconnect.self])
+
+    /// `imctl account add`.
+    struct Add: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Log in to an account and keep it.",
+            discussion: "Asks for the password on the terminal unless told where to get it.")
+
+        @Argument(help: "The account, user@host.")
+        var jid: String
+
+        @Flag(help: "Read the password from standard input.")
+        var passwordStdin = false
+
+        @Option(
+            help: ArgumentHelp("Have imd run COMMAND for the password at every login.", valueName: "command"))
+        var passwordCommand: String?
+
+        @Option(help: ArgumentHelp("Connect there instead of where DNS says.", valueName: "host:port"))
+        var server: String?
+
+        @Option(help: ArgumentHelp("How to secure the connection: starttls or direct.", valueName: "how"))
+        var tls: AccountAdd.TLS?
+
+        @Option(help: ArgumentHelp("Trust these authorities instead of the system's.", valueName: "path"))
+        var caFile: String?
+
+        @Flag(help: "Let the server see the password (SASL PLAIN).")
+        var allowPlain = false
+
+        @Flag(name: .customLong("no-wait"), help: "Keep the account without waiting for the login.")
+        var noWait = false
+
+        @Option(help: ArgumentHelp("Wait at most this long.", valueName: "seconds"))
+        var timeout: Int?
+
+        @OptionGroup var output: JSONOption
+
+        func run() throws {
+            try checkTimeout(timeout)
+            if passwordStdin, passwordCommand != nil {
+                throw UserError(.usage, "--password-stdin and --password-command exclude each other")
+            }
+            let client = try Daemon.connect()
+            var params = AccountAdd.Params(
+                jid: jid, passwordCommand: passwordCommand, server: server, tls: tls,
+                caFile: try caFile.map(absolute), allowPlain: allowPlain ? true : nil,
+                wait: noWait ? false : nil,
+                timeout: timeout)
+            if passwordCommand == nil {
+                params.password =
+                    try passwordStdin ? Terminal.passwordFromInput() : Terminal.password(for: jid)
+            }
+            let status = try client.call(AccountAdd.self, params, timeout: Double(timeout ?? 30) + 30)
+            try AccountCommand.show(status, AccountAdd.self, output)
+        }
+
+        /// imd has another working directory.
+        private func absolute(_ path: String) throws(UserError) -> String {
+            if path.hasPrefix("/") { return path }
+            guard let folder = getcwd(nil, 0) else {
+                throw UserError(.unreadableFile, "the current folder is gone, so \(path) cannot be found")
+            }
+            defer { free(folder) }
+            return String(cString: folder) + "/" + path
+        }
+    }
+
+    /// `imctl account list`.
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List the accounts.")
+        @OptionGroup var output: JSONOption
+
+        func run() throws {
+            let result = try Daemon.call(AccountList.self, Empty())
+            for account in result.accounts { try AccountCommand.show(account, AccountAdd.self, output) }
+        }
+    }
+
+    /// `imctl account remove`.
+    struct Remove: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Delete an account here, with its keys and messages.",
+            discussion: "The account on the server stays.")
+        @Argument(help: "The account, user@host.")
+        var jid: String
+
+        func run() throws { _ = try Daemon.call(AccountRemove.self, .init(account: jid)) }
+    }
+
+    /// `imctl account connect`.
+    struct Connect: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Bring an account online and keep it so.")
+        @Argument(help: "The account, user@host.")
+        var jid: String
+        @OptionGroup var output: JSONOption
+
+        func run() throws {
+            try AccountCommand.show(
+                try Daemon.call(AccountConnect.self, .init(account: jid)), AccountConnect.self, output)
+        }
+    }
+
+    /// `imctl account disconnect`.
+    struct Disconnect: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Take an account offline and keep it so.")
+        @Argument(help: "The account, user@host.")
+        var jid: String
+        @OptionGroup var output: JSONOption
+
+        func run() throws {
+            try AccountCommand.show(
+                try Daemon.call(AccountDisconnect.self, .init(account: jid)), AccountDisconnect.self, output)
+        }
+    }
+
+    static func show<M: Method>(
+        _ status: AccountStatus, _ method: M.Type, _ output: JSONOption
+    ) throws where M.Result == AccountStatus {
+        if output.json { return try Output.json(method, status) }
+        describe(status)
+    }
+
+    /// One line, and one more with the reason where there is one.
+    static func describe(_ status: AccountStatus) {
+        var line = "\(Output.safe(status.jid)) \(status.state.rawValue) since \(status.since.seconds)"
+        let login = status.mechanism.map { mechanism in
+            mechanism + (status.channelBinding.map { " with \($0)" } ?? "")
+        }
+        let details = [status.server, status.tls, login].compactMap { $0 }.map(Output.safe)
+        if !details.isEmpty { line += " (\(details.joined(separator: ", ")))" }
+        line += ", device \(status.device)"
+        Output.line(line)
+        Output.line("\tfingerprint \(Output.fingerprint(Output.safe(status.fingerprint)))")
+        if let reason = status.reason {
+            Output.line("\t\(reason.code.rawValue): \(Output.safe(reason.message))")
+            if let hint = reason.hint { Output.line("\thint: \(Output.safe(hint))") }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+// imctl consumer and imctl call: who reads events, and any method by its name.
+
+import ArgumentParser
+import LocalAPI
+
+/// `imctl consumer`.
+struct ConsumerCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "consumer", abstract: "List and remove durable consumers of events.",
+        subcommands: [List.self, Remove.self])
+
+    /// `imctl consumer list`.
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List the consumers and how far they are.")
+        @OptionGroup var output: JSONOption
+
+        func run() throws {
+            for consumer in try Daemon.call(ConsumerList.self, Empty()).consumers {
+                if output.json {
+                    Output.json(try JSONValue(encoding: consumer))
+                } else {
+                    Output.line(
+                        "\(Output.safe(consumer.name)) acknowledged \(consumer.acknowledged), pending \(consumer.pending)"
+                            + (consumer.connected ? " [connected]" : ""))
+                }
+            }
+        }
+    }
+
+    /// `imctl consumer remove`.
+    struct Remove: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Forget a consumer and its place.")
+        @Argument(help: "Name of the consumer.")
+        var name: String
+
+        func run() throws { _ = try Daemon.call(ConsumerRemove.self, .init(name: name)) }
+    }
+}
+
+/// `imctl call`.
+struct CallCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "call", abstract: "Call a method of the API by its name and print its result.",
+        discussion: "The methods are described in imd-api(5).")
+
+    @Argument(help: "The method, as in imd-api(5).")
+    var method: String
+
+    @Argument(help: "Its parameters, a JSON object; - reads standard input.")
+    var params: String = "{}"
+
+    func run() throws {
+        let text =
+            params == "-" ? try Terminal.input(limit: maxLineLength, what: "object") : Array(params.utf8)
+        let json: JSONValue
+        do {
+            json = try JSONValue(strict: text)
+        } catch {
+            throw UserError(
+                .usage, "the parameters are not valid JSON: \(error.reason) (byte \(error.offset))")
+        }
+        guard case .object = json else {
+            throw UserError(.usage, "the parameters must be a JSON object, not \(json.kind)")
+        }
+        let waits = json["timeout"]?.integer.map { Double($0.clamped(to: 0...86_400)) } ?? 30
+        Output.json(try Daemon.connect().call(method, json, timeout: waits + 30))
+    }
+}
+
+/// `imctl internal-man`: for the build, not for people.
+struct InternalManCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "internal-man", abstract: "Print imd-api.5.", shouldDisplay: false)
+
+    func run() throws { Output.line(String(ManPage.render().dropLast())) }
+}
+
+/// `imctl internal-api`: for the build, not for people.
+struct InternalAPICommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "internal-api", abstract: "Print api.json.", shouldDisplay: false)
+
+    func run() throws { Output.line(String(try OpenRPC.text().dropLast())) }
+}
+
+extension Int64 {
+    fileprivate func clamped(to range: ClosedRange<Int64>) -> Int64 {
+        Swift.min(Swift.max(self, range.lowerBound), range.upperBound)
+    }
+}

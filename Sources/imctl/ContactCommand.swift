@@ -1,0 +1,103 @@
+// imctl contact and imctl presence: who we know, who is there, what they see of us.
+
+import ArgumentParser
+import LocalAPI
+
+/// `imctl contact`.
+struct ContactCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "contact", abstract: "List, add, remove and approve contacts.",
+        subcommands: [List.self, Add.self, Remove.self, Approve.self])
+
+    /// `imctl contact list`.
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List the contacts and their presence.")
+        @OptionGroup var choice: AccountOption
+        @OptionGroup var output: JSONOption
+
+        func run() throws {
+            let result = try Daemon.call(ContactList.self, .init(account: choice.account))
+            for contact in result.contacts { try ContactCommand.show(contact, output) }
+        }
+    }
+
+    /// `imctl contact add`.
+    struct Add: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Add a contact and ask to see its presence.")
+        @Argument(help: "The contact, user@host.")
+        var jid: String
+        @Option(help: "What to call the contact.")
+        var name: String?
+        @Option(name: .customLong("group"), help: "A group to put it in; may be repeated.")
+        var groups: [String] = []
+        @OptionGroup var choice: AccountOption
+        @OptionGroup var output: JSONOption
+
+        func run() throws {
+            let params = ContactAdd.Params(
+                jid: jid, account: choice.account, name: name, groups: groups.isEmpty ? nil : groups)
+            try ContactCommand.show(try Daemon.call(ContactAdd.self, params), output)
+        }
+    }
+
+    /// `imctl contact remove`.
+    struct Remove: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Remove a contact; messages stay.")
+        @Argument(help: "The contact, user@host.")
+        var jid: String
+        @OptionGroup var choice: AccountOption
+
+        func run() throws {
+            _ = try Daemon.call(ContactRemove.self, .init(jid: jid, account: choice.account))
+        }
+    }
+
+    /// `imctl contact approve`.
+    struct Approve: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Let somebody see your presence, or refuse.")
+        @Argument(help: "Who asked, user@host.")
+        var jid: String
+        @Flag(help: "Refuse, also when allowed before.")
+        var deny = false
+        @OptionGroup var choice: AccountOption
+
+        func run() throws {
+            _ = try Daemon.call(
+                ContactApprove.self, .init(jid: jid, account: choice.account, deny: deny ? true : nil))
+        }
+    }
+
+    /// `JID SHOW SUBSCRIPTION "NAME" STATUS`, what is unknown left out.
+    static func show(_ contact: Contact, _ output: JSONOption) throws {
+        if output.json { return try Output.json(ContactAdd.self, contact) }
+        var line = "\(Output.safe(contact.jid)) \(contact.show.rawValue) \(contact.subscription.rawValue)"
+        if contact.ask != nil { line += " asked" }
+        if let name = contact.name { line += " (\(Output.safe(name)))" }
+        if let status = contact.status { line += ": \(Output.body(status))" }
+        Output.line(line)
+    }
+}
+
+/// `imctl presence`.
+struct PresenceCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "presence", abstract: "Set what contacts see of you.", subcommands: [Set.self])
+
+    /// `imctl presence set`.
+    struct Set: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show online, chat, away, xa, dnd or offline, with a text if you like.")
+        @Argument(help: "online, chat, away, xa, dnd or offline.")
+        var show: Show
+        @Argument(help: "A text to show with it.")
+        var status: String?
+        @OptionGroup var choice: AccountOption
+
+        func run() throws {
+            _ = try Daemon.call(PresenceSet.self, .init(show: show, status: status, account: choice.account))
+        }
+    }
+}

@@ -1,0 +1,118 @@
+// The root command: parses, runs, and turns every outcome into an exit status.
+
+import ArgumentParser
+import Glibc
+import LocalAPI
+
+/// `imctl`.
+struct Imctl: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "imctl",
+        abstract: "Encrypted messages from the shell, through the imd running for you.",
+        discussion: "Exit status 0 means everything asked for is true; others are listed in imctl(1).",
+        version: "imctl \(LocalAPI.version)",
+        subcommands: [
+            AccountCommand.self, SendCommand.self, ReceiveCommand.self, HistoryCommand.self,
+            StatusCommand.self,
+            ContactCommand.self, PresenceCommand.self, DeviceCommand.self, EventsCommand.self,
+            ConsumerCommand.self, CallCommand.self, InternalManCommand.self, InternalAPICommand.self,
+        ])
+}
+
+@main
+enum Main {
+    static func main() {
+        Terminal.occupyStandardDescriptors()
+        signal(SIGPIPE, SIG_IGN)
+        Terminal.quietInterrupts()
+        let status = run()
+        exit(status)
+    }
+
+    private static func run() -> Int32 {
+        var arguments: [String] = []
+        do {
+            arguments = try Arguments.checked()
+            var command = try Imctl.parseAsRoot(arguments)
+            try command.run()
+            try Output.flush()
+            return 0
+        } catch let error as UserError {
+            return report(error)
+        } catch let error as OutputClosed {
+            return error.status
+        } catch let code as ExitCode {
+            do {
+                try Output.flush()
+            } catch {
+                return ErrorCode.inputOutput.exitCode
+            }
+            return code.rawValue
+        } catch {
+            return reportParsing(error, arguments)
+        }
+    }
+
+    private static func report(_ error: UserError) -> Int32 {
+        try? Output.flush()
+        Output.diagnose("error", error.message)
+        if let hint = error.hint { Output.diagnose("hint", hint) }
+        return error.code.exitCode
+    }
+
+    /// Help and version are no errors when asked for; anything else is a mistake on the command line.
+    private static func reportParsing(_ error: any Error, _ arguments: [String]) -> Int32 {
+        guard Imctl.exitCode(for: error) == .success else {
+            // Some messages list the choices on lines of their own.
+            var message = Imctl.message(for: error).split(separator: "\n")
+                .map { $0.drop { $0 == " " || $0 == "-" } }.joined(separator: " ")
+            if message.hasSuffix(".") { message.removeLast() }
+            return report(
+                UserError(
+                    .usage, message.prefix(1).lowercased() + message.dropFirst(), hint: "see \"imctl --help\""
+                ))
+        }
+        let text = Imctl.fullMessage(for: error)
+        let asks = ["-h", "--help", "-help", "help", "--version", "--help-hidden"]
+        guard arguments.contains(where: { asks.contains($0) || $0.hasPrefix("--generate-completion") }) else {
+            Output.explain(text)
+            return ErrorCode.usage.exitCode
+        }
+        Output.line(text)
+        do {
+            try Output.flush()
+            return 0
+        } catch {
+            return ErrorCode.inputOutput.exitCode
+        }
+    }
+}
+
+/// The arguments as given, if they are text.
+enum Arguments {
+    /// The standard library repairs bad UTF-8 silently; a message must not change on its way.
+    static func checked() throws(UserError) -> [String] {
+        var arguments: [String] = []
+        for index in 1..<max(1, Int(CommandLine.argc)) {
+            guard let pointer = CommandLine.unsafeArgv[index] else { break }
+            guard let text = String(validatingCString: pointer) else {
+                throw UserError(.badText, "argument \(index) is not UTF-8")
+            }
+            arguments.append(text)
+        }
+        return arguments
+    }
+}
+
+/// Where most commands begin.
+enum Daemon {
+    static func connect() throws(UserError) -> Client { try Client(SocketPath.current()) }
+
+    /// One call on a connection of its own. A call that may wait in the daemon gets time beyond its own limit, so
+    /// that the daemon's answer wins.
+    static func call<M: Method>(
+        _ method: M.Type, _ params: M.Params, waiting seconds: Int? = nil
+    ) throws(UserError) -> M.Result {
+        try connect().call(method, params, timeout: Double(seconds ?? 30) + 30)
+    }
+}

@@ -1,0 +1,117 @@
+// Standard output and error: buffered, escaped on a terminal, honest about failing.
+
+import ArgumentParser
+import Glibc
+import LocalAPI
+
+/// Standard output was closed by its reader: the command ends without a word.
+struct OutputClosed: Error {
+    let status = ErrorCode.inputOutput.exitCode
+}
+
+/// What the command prints. Answers go to standard output, everything else to standard error.
+enum Output {
+    /// One thread; nothing else touches it.
+    nonisolated(unsafe) private static var buffer: [UInt8] = []
+
+    static let descriptor = STDOUT_FILENO
+
+    static let isTerminal = isatty(descriptor) == 1
+
+    /// Text from others, on one line.
+    static func safe(_ text: String) -> String {
+        isTerminal ? TerminalText.escape(text, keepsLines: false) : text
+    }
+
+    /// The body of a message: further lines begin with a tab, so that no text can pass for another message.
+    static func body(_ text: String) -> String {
+        let shown = isTerminal ? TerminalText.escape(text, keepsLines: true) : text
+        guard shown.utf8.contains(0x0a) else { return shown }
+        var indented: [UInt8] = []
+        for byte in shown.utf8 {
+            indented.append(byte)
+            if byte == 0x0a { indented.append(0x09) }
+        }
+        return String(decoding: indented, as: UTF8.self)
+    }
+
+    static func line(_ text: String) {
+        buffer += text.utf8
+        buffer.append(0x0a)
+    }
+
+    static func json(_ value: JSONValue) {
+        buffer += value.serialized(escapesControls: isTerminal)
+        buffer.append(0x0a)
+    }
+
+    static func json<M: Method>(_: M.Type, _ result: M.Result) throws(UserError) {
+        json(try M.encode(result))
+    }
+
+    /// - Throws: `OutputClosed` when nobody reads, `UserError` when it cannot be written.
+    static func flush() throws {
+        var written = 0
+        defer { buffer.removeAll(keepingCapacity: true) }
+        while written < buffer.count {
+            let count = buffer.withUnsafeBytes { bytes in
+                write(descriptor, bytes.baseAddress.map { $0 + written }, bytes.count - written)
+            }
+            if count >= 0 {
+                written += count
+            } else if errno == EPIPE {
+                throw OutputClosed()
+            } else if errno == EAGAIN {
+                var place = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                poll(&place, 1, -1)
+            } else if errno != EINTR {
+                throw UserError(
+                    .inputOutput, "cannot write to standard output: \(String(cString: strerror(errno)))")
+            }
+        }
+    }
+
+    /// `imctl: kind: text` on standard error; always escaped, as errors may quote others.
+    static func diagnose(_ kind: String, _ text: String) {
+        explain("imctl: \(kind): \(TerminalText.escape(text, keepsLines: false))")
+    }
+
+    /// Our own text on standard error.
+    static func explain(_ text: String) {
+        var bytes = Array("\(text)\n".utf8)[...]
+        while !bytes.isEmpty {
+            let count = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+            guard count > 0 else { return }
+            bytes = bytes.dropFirst(count)
+        }
+    }
+
+    /// Groups of eight, as Conversations and others show it.
+    static func fingerprint(_ hex: String) -> String {
+        var text = ""
+        for (index, character) in hex.enumerated() {
+            if index > 0, index % 8 == 0 { text += " " }
+            text.append(character)
+        }
+        return text
+    }
+}
+
+/// `--json`, for commands that have both forms.
+struct JSONOption: ParsableArguments {
+    @Flag(help: "Print JSON, one object per line.")
+    var json = false
+}
+
+/// `--account`, for commands that concern one of several.
+struct AccountOption: ParsableArguments {
+    @Option(help: "The account to use, needed when there are several.")
+    var account: String?
+}
+
+/// `--timeout` is a number of whole seconds.
+func checkTimeout(_ seconds: Int?) throws {
+    if let seconds, !(0...86_400).contains(seconds) {
+        throw UserError(.usage, "--timeout must be from 0 to 86400 seconds")
+    }
+}

@@ -1,0 +1,88 @@
+// imctl status: is imd there, are its accounts online, and waiting until they are.
+
+import ArgumentParser
+import Glibc
+import LocalAPI
+
+/// `imctl status`.
+struct StatusCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status", abstract: "Tell how imd and its accounts are doing.",
+        discussion: "With --wait online the status is 0 only when all accounts, or the one named, are online."
+    )
+
+    /// What can be waited for.
+    enum Goal: String, ExpressibleByArgument, CaseIterable {
+        case online
+    }
+
+    @Option(
+        help: ArgumentHelp(
+            "Return when the accounts are online; imd may still be starting.", valueName: "state"))
+    var wait: Goal?
+
+    @Option(help: ArgumentHelp("Wait at most this long; default 30.", valueName: "seconds"))
+    var timeout: Int?
+
+    @OptionGroup var choice: AccountOption
+
+    @OptionGroup var output: JSONOption
+
+    func run() throws {
+        try checkTimeout(timeout)
+        guard wait != nil else { return try show(try Daemon.call(DaemonStatus.self, Empty())) }
+        let deadline = ContinuousClock.now + .seconds(timeout ?? 30)
+        let client = try connect(until: deadline)
+        // Subscribed before asking, so that no change falls between the two.
+        _ = try client.call(EventSubscribe.self, .init(types: [EventType.account.rawValue]))
+        while true {
+            let status = try client.call(DaemonStatus.self, Empty())
+            if try isOnline(status) { return try show(status) }
+            let remaining = (deadline - .now) / .seconds(1)
+            guard remaining > 0 else {
+                try show(status)
+                throw UserError(.timeout, "not online after \(timeout ?? 30) s")
+            }
+            // A change that made no event is found all the same, a little later.
+            _ = try client.nextNotification(timeout: min(remaining, 1))
+        }
+    }
+
+    private func connect(until deadline: ContinuousClock.Instant) throws -> Client {
+        while true {
+            do throws(UserError) {
+                return try Daemon.connect()
+            } catch {
+                guard error.code == .daemonNotRunning, ContinuousClock.now < deadline else { throw error }
+                usleep(20_000)
+            }
+        }
+    }
+
+    private func isOnline(_ status: DaemonStatus.Result) throws -> Bool {
+        let accounts = status.accounts.filter { choice.account == nil || $0.jid == choice.account }
+        guard !accounts.isEmpty else {
+            if let account = choice.account { throw UserError(.unknownAccount, "no account \(account)") }
+            throw UserError(.noAccount, "there is no account", hint: "add one with \"imctl account add\"")
+        }
+        for account in accounts where account.state == .failed {
+            throw account.reason ?? UserError(.notConnected, "\(account.jid) has failed")
+        }
+        for account in accounts where account.state == .offline {
+            throw UserError(
+                .notConnected, "\(account.jid) was taken offline",
+                hint: "imctl account connect \(account.jid)")
+        }
+        return accounts.allSatisfy { $0.state == .online }
+    }
+
+    private func show(_ status: DaemonStatus.Result) throws {
+        if output.json { return try Output.json(DaemonStatus.self, status) }
+        Output.line(
+            "imd \(Output.safe(status.version)), process \(status.pid), since \(status.startedAt.seconds)")
+        for account in status.accounts where choice.account == nil || account.jid == choice.account {
+            AccountCommand.describe(account)
+        }
+        if status.accounts.isEmpty { Output.line("no account; add one with \"imctl account add\"") }
+    }
+}

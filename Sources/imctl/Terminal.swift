@@ -1,0 +1,111 @@
+// The keyboard and standard input: passwords without echo, text within its limit.
+
+import Glibc
+import LocalAPI
+
+/// Reads what the user types or pipes in.
+enum Terminal {
+    /// Set while echo is off, so that an interrupt can put it back.
+    nonisolated(unsafe) private static var saved: (descriptor: Int32, settings: termios)?
+
+    /// A closed standard descriptor would be given to the socket, and output would go to imd. What takes its place
+    /// is open the wrong way round, so that using it still fails.
+    static func occupyStandardDescriptors() {
+        let wrongWays = [(STDIN_FILENO, O_WRONLY), (STDOUT_FILENO, O_RDONLY), (STDERR_FILENO, O_RDONLY)]
+        for (descriptor, mode) in wrongWays
+        where fcntl(descriptor, F_GETFD) == -1 {
+            _ = open("/dev/null", mode)
+        }
+    }
+
+    /// SIGINT ends the command with 130 and no message, with echo back on.
+    static func quietInterrupts() {
+        signal(SIGINT) { _ in
+            if var saved = Terminal.saved { tcsetattr(saved.descriptor, TCSANOW, &saved.settings) }
+            _exit(130)
+        }
+    }
+
+    /// Asks on the terminal, echo off.
+    ///
+    /// - Throws: `.usage` where there is no terminal.
+    static func password(for jid: String) throws(UserError) -> String {
+        let terminal = open("/dev/tty", O_RDWR | O_CLOEXEC)
+        guard terminal >= 0 else {
+            throw UserError(
+                .usage, "no terminal to ask for the password on",
+                hint: "use --password-stdin or --password-command")
+        }
+        defer { close(terminal) }
+        say("Password for \(TerminalText.escape(jid, keepsLines: false)): ", terminal)
+        var settings = termios()
+        guard tcgetattr(terminal, &settings) == 0 else {
+            throw UserError(.inputOutput, "cannot turn off the terminal's echo")
+        }
+        saved = (terminal, settings)
+        var silent = settings
+        silent.c_lflag &= ~tcflag_t(ECHO)
+        tcsetattr(terminal, TCSAFLUSH, &silent)
+        defer {
+            tcsetattr(terminal, TCSAFLUSH, &settings)
+            saved = nil
+            say("\n", terminal)
+        }
+        var typed: [UInt8] = []
+        var byte: UInt8 = 0
+        while read(terminal, &byte, 1) == 1, byte != 0x0a, typed.count < 4096 { typed.append(byte) }
+        return try checked(password: typed)
+    }
+
+    /// The password as all of standard input, one line end at its end removed.
+    static func passwordFromInput() throws(UserError) -> String {
+        var bytes = try input(limit: 4096, what: "password")
+        if bytes.last == 0x0a { bytes.removeLast() }
+        if bytes.last == 0x0d { bytes.removeLast() }
+        return try checked(password: bytes)
+    }
+
+    private static func checked(password: [UInt8]) throws(UserError) -> String {
+        guard !password.isEmpty else { throw UserError(.usage, "the password is empty") }
+        guard let text = String(validating: password, as: UTF8.self), !password.contains(0x0a) else {
+            throw UserError(.badText, "the password is not one line of UTF-8")
+        }
+        return text
+    }
+
+    /// A message text from standard input, exactly one line feed at its end removed.
+    static func text() throws(UserError) -> String {
+        var bytes = try input(limit: maxBodyLength + 1, what: "message")
+        if bytes.last == 0x0a { bytes.removeLast() }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw UserError(.badText, "standard input is not UTF-8")
+        }
+        return text
+    }
+
+    /// All of standard input.
+    ///
+    /// - Throws: `.tooLarge` over `limit` bytes.
+    static func input(limit: Int, what: String) throws(UserError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 16_384)
+        while true {
+            let count = read(STDIN_FILENO, &chunk, chunk.count)
+            if count == 0 { return bytes }
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw UserError(
+                    .inputOutput, "cannot read standard input: \(String(cString: strerror(errno)))")
+            }
+            bytes += chunk[0..<count]
+            guard bytes.count <= limit else {
+                throw UserError(.tooLarge, "the \(what) on standard input is longer than \(limit) bytes")
+            }
+        }
+    }
+
+    private static func say(_ text: String, _ descriptor: Int32) {
+        let bytes = Array(text.utf8)
+        _ = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+    }
+}

@@ -1,0 +1,8 @@
+// The API's words as values on the command line.
+
+public import ArgumentParser
+public import LocalAPI
+
+extension AccountAdd.TLS: ExpressibleByArgument {}
+extension MessageSend.Wait: ExpressibleByArgument {}
+extension Show: ExpressibleByArgument {}

@@ -1,0 +1,71 @@
+// From a method's name to the code that answers it.
+import LocalAPI
+import Logging
+import Store
+import XMPP
+
+/// Decodes, runs and encodes; every method of the API has exactly one entry.
+struct Dispatcher: Sendable {
+    private typealias Handler = @Sendable (JSONValue, Call) async throws -> JSONValue
+
+    private var handlers: [String: Handler] = [:]
+    private let log: Logger
+
+    init(log: Logger) { self.log = log }
+
+    var methods: Set<String> { Set(handlers.keys) }
+
+    mutating func on<M: Method>(
+        _: M.Type, _ body: @escaping @Sendable (M.Params, Call) async throws -> M.Result
+    ) {
+        precondition(handlers[M.name] == nil, "two handlers for \(M.name)")
+        handlers[M.name] = { params, call in
+            try M.encode(try await body(try M.decode(params), call))
+        }
+    }
+
+    mutating func on<M: Method>(
+        _ method: M.Type, _ body: @escaping @Sendable (M.Params) async throws -> M.Result
+    ) {
+        on(method) { params, _ in try await body(params) }
+    }
+
+    /// - Returns: the answer as a line; nil for a notification, which gets none.
+    func answer(_ line: LineBuffer.Line, _ call: Call) async -> [UInt8]? {
+        guard case .line(let bytes) = line else { return Response.tooLong }
+        let request: Request
+        do {
+            request = try Request(line: bytes)
+        } catch {
+            return error.line
+        }
+        do {
+            let result = try await run(request, call)
+            return request.id.map { Response.success($0, result) }
+        } catch {
+            let shown = userError(error, in: request.method)
+            return request.id.map { Response.failure($0, shown) }
+        }
+    }
+
+    private func run(_ request: Request, _ call: Call) async throws -> JSONValue {
+        guard let handler = handlers[request.method] else {
+            throw UserError(
+                .unknownMethod, "no method \"\(request.method.prefix(64))\"", hint: "see: rpc.discover")
+        }
+        return try await handler(request.params, call)
+    }
+
+    private func userError(_ error: any Error, in method: String) -> UserError {
+        switch error {
+        case let error as UserError: return error
+        case let error as ConnectionError: return error.userError
+        case let error as StoreError: return error.userError
+        case let error as StanzaError: return error.userError
+        default:
+            log.error("a request failed", metadata: ["method": "\(method)", "error": "\(type(of: error))"])
+            return UserError(
+                .internalError, "\(method) failed", hint: "see imd's log; this is a defect of imd")
+        }
+    }
+}

@@ -1,0 +1,209 @@
+// What each method does: a few lines each, into the accounts or the store.
+import Foundation
+import LocalAPI
+import Store
+import XMPP
+
+/// Everything that handlers reach.
+struct Handlers: Sendable {
+    let accounts: Accounts
+    let store: Store
+    let feed: EventFeed
+    let startedAt: Int64
+
+    func register(in dispatcher: inout Dispatcher) {
+        registerAccounts(&dispatcher)
+        registerMessages(&dispatcher)
+        registerContacts(&dispatcher)
+        registerEvents(&dispatcher)
+        dispatcher.on(RPCDiscover.self) { _ in OpenRPC.document }
+    }
+
+    // MARK: Daemon and accounts
+
+    private func registerAccounts(_ dispatcher: inout Dispatcher) {
+        dispatcher.on(DaemonStatus.self) { _ in
+            DaemonStatus.Result(
+                version: LocalAPI.version, pid: getpid(), startedAt: Timestamp(milliseconds: startedAt),
+                accounts: await statuses(), lastEvent: try await store.read { try $0.lastEventNumber() })
+        }
+        dispatcher.on(AccountAdd.self) { params in
+            let account = try await accounts.add(
+                JID(parameter: params.jid), AccountSettings(params), verify: params.wait ?? true,
+                timeout: .seconds(params.timeout ?? 30))
+            return await account.status
+        }
+        dispatcher.on(AccountList.self) { _ in AccountList.Result(accounts: await statuses()) }
+        dispatcher.on(AccountRemove.self) { params in
+            try await accounts.remove(try await accounts.find(params.account))
+            return Empty()
+        }
+        dispatcher.on(AccountConnect.self) { params in
+            let account = try await accounts.find(params.account)
+            try await accounts.enable(account, true)
+            return await account.status
+        }
+        dispatcher.on(AccountDisconnect.self) { params in
+            let account = try await accounts.find(params.account)
+            try await accounts.enable(account, false)
+            return await account.status
+        }
+    }
+
+    private func statuses() async -> [AccountStatus] {
+        var statuses: [AccountStatus] = []
+        for account in await accounts.all { statuses.append(await account.status) }
+        return statuses
+    }
+
+    // MARK: Messages
+
+    private func registerMessages(_ dispatcher: inout Dispatcher) {
+        dispatcher.on(MessageSend.self) { params, call in
+            let account = try await accounts.find(params.account)
+            return try await account.send(params, call.turn)
+        }
+        dispatcher.on(MessageList.self) { params in
+            let account = try await accounts.find(params.account)
+            let (id, chat, limit) = (account.id, try JID(parameter: params.chat), params.limit ?? 50)
+            let page = try await store.read { tx in
+                var before: Int64?
+                if let name = params.before { before = try tx.message(named: name, account: id).id }
+                return try tx.messages(account: id, chat: chat, before: before, limit: limit + 1)
+            }
+            let messages = page.suffix(limit).map { $0.shown(account: account.jid) }
+            return MessageList.Result(messages: messages, more: page.count > limit)
+        }
+        dispatcher.on(MessageGet.self) { params in
+            let account = try await accounts.find(params.account)
+            let id = account.id
+            let message = try await store.read { try $0.message(named: params.id, account: id) }
+            return message.shown(account: account.jid)
+        }
+        dispatcher.on(DeviceList.self) { params in
+            let account = try await accounts.find(params.account)
+            let jid = try params.jid.map { try JID(parameter: $0) } ?? account.jid
+            return DeviceList.Result(jid: jid.description, devices: try await account.deviceList(of: jid))
+        }
+    }
+
+    // MARK: Contacts
+
+    private func registerContacts(_ dispatcher: inout Dispatcher) {
+        dispatcher.on(ContactList.self) { params in
+            let chosen =
+                params.account == nil ? await accounts.all : [try await accounts.find(params.account)]
+            var contacts: [Contact] = []
+            for account in chosen { contacts += try await account.contacts() }
+            return ContactList.Result(contacts: contacts)
+        }
+        dispatcher.on(ContactAdd.self) { params in
+            let account = try await accounts.find(params.account)
+            return try await account.addContact(
+                JID(parameter: params.jid), name: params.name, groups: params.groups)
+        }
+        dispatcher.on(ContactRemove.self) { params in
+            try await accounts.find(params.account).removeContact(JID(parameter: params.jid))
+            return Empty()
+        }
+        dispatcher.on(ContactApprove.self) { params in
+            let account = try await accounts.find(params.account)
+            try await account.answerRequest(of: JID(parameter: params.jid), deny: params.deny ?? false)
+            return Empty()
+        }
+        dispatcher.on(PresenceSet.self) { params in
+            let chosen =
+                params.account == nil ? await accounts.all : [try await accounts.find(params.account)]
+            for account in chosen {
+                await account.setPresence(OwnPresence(show: params.show, status: params.status))
+            }
+            return Empty()
+        }
+    }
+
+    // MARK: Events
+
+    private func registerEvents(_ dispatcher: inout Dispatcher) {
+        dispatcher.on(EventSubscribe.self) { params, call in try await subscribe(params, call.session) }
+        dispatcher.on(EventAck.self) { params in
+            let reached = try await store.write { tx in
+                guard let reached = try tx.acknowledge(consumer: params.consumer, number: params.number)
+                else {
+                    throw unknown(params.consumer)
+                }
+                return reached
+            }
+            feed.acknowledged(reached, by: params.consumer)
+            return Empty()
+        }
+        dispatcher.on(ConsumerList.self) { _ in
+            let consumers = try await store.read { try $0.consumers() }
+            return ConsumerList.Result(
+                consumers: consumers.map { consumer in
+                    ConsumerList.Consumer(
+                        name: consumer.name, acknowledged: consumer.acknowledged, pending: consumer.pending,
+                        createdAt: Timestamp(milliseconds: consumer.createdAt),
+                        connected: feed.isConnected(consumer.name))
+                })
+        }
+        dispatcher.on(ConsumerRemove.self) { params in
+            try await store.write { tx in
+                guard try tx.removeConsumer(params.name) else { throw unknown(params.name) }
+            }
+            feed.remove(consumer: params.name)
+            return Empty()
+        }
+    }
+
+    private func unknown(_ consumer: String) -> UserError {
+        UserError(.noSuchConsumer, "no consumer \"\(consumer)\"", hint: "see: imctl consumer list")
+    }
+
+    private func subscribe(
+        _ params: EventSubscribe.Params, _ session: APISession
+    ) async throws -> EventSubscribe.Result {
+        let account = try await params.account.asyncMap { try await accounts.find($0).id }
+        let filter = EventFilter(
+            types: params.types, account: account, chat: try params.chat.map { try JID(parameter: $0) })
+        let (after, last) = try await place(params)
+        let subscriber = try await subscriber(params.consumer, after: after)
+        session.announce(
+            EventSubscription(
+                subscriber: subscriber, filter: filter, after: after, last: last,
+                window: params.consumer == nil ? nil : params.window ?? 100, feed: feed, store: store,
+                channel: session.channel))
+        return EventSubscribe.Result(consumer: params.consumer, after: after, last: last)
+    }
+
+    /// A reader that reconnects at once may come before its old connection is gone.
+    private func subscriber(_ consumer: String?, after: Int64) async throws -> EventFeed.Subscriber {
+        for _ in 0..<20 {
+            if let subscriber = try? feed.subscribe(consumer: consumer, after: after) { return subscriber }
+            try await Task.sleep(for: .milliseconds(25))
+        }
+        return try feed.subscribe(consumer: consumer, after: after)
+    }
+
+    /// Where a subscription starts, and the newest event there is.
+    private func place(_ params: EventSubscribe.Params) async throws -> (after: Int64, last: Int64) {
+        guard let name = params.consumer else {
+            let last = try await store.read { try $0.lastEventNumber() }
+            return (params.since ?? last, last)
+        }
+        let now = Clock.now()
+        return try await store.write { tx in
+            let last = try tx.lastEventNumber()
+            if let known = try tx.consumer(name) { return (known.acknowledged, last) }
+            // Before the oldest event: `imctl receive` shows what came before anybody listened.
+            try tx.createConsumer(name, at: 0, filter: nil, now: now)
+            return (0, last)
+        }
+    }
+}
+
+extension Optional where Wrapped: Sendable {
+    fileprivate func asyncMap<T>(_ transform: (Wrapped) async throws -> T) async rethrows -> T? {
+        guard let self else { return nil }
+        return try await transform(self)
+    }
+}

@@ -1,0 +1,152 @@
+// An account's way out: accept, encrypt, put into the outbox.
+import IMCrypto
+import LocalAPI
+import OMEMO
+import Store
+import XMPP
+
+/// One message to send, as the API asked for it.
+struct SendRequest: Sendable {
+    var chat: JID
+    var body: String
+    /// The caller's idempotency key.
+    var clientID: String?
+    var plaintext: Bool
+}
+
+/// What became of a request.
+struct Accepted: Sendable {
+    var message: StoredMessage
+    var isDuplicate = false
+    /// Nil while it waits for keys that cannot be had at the moment.
+    var outcome: Outbound.Outcome?
+}
+
+extension Account {
+    /// Stores a message and, when online, encrypts it before returning.
+    ///
+    /// - Parameter turn: passed when the message has its place before all that are accepted later.
+    /// - Throws: `UserError` `.noTrustedDevice`, `.conflict` for a key used with other content, `StoreError`.
+    func accept(_ request: SendRequest, _ turn: Turn) async throws -> Accepted {
+        // Without the current device lists nobody knows for whom to encrypt; then the message waits.
+        let mayEncrypt = isOnline && isCurrent(request.chat) && isCurrent(jid)
+        let outbound = Outbound(own: own, now: Clock.now(), failures: recentFailures())
+        var accepted = try await store.write(passing: turn) { tx in
+            try outbound.accept(request, mayEncrypt: mayEncrypt, tx)
+        }
+        if accepted.outcome == nil, !accepted.isDuplicate, isOnline {
+            let row = accepted.message.id
+            accepted.outcome = await prepare(request.chat, for: row)[row]
+        }
+        if case .noTrustedDevice(let excluded)? = accepted.outcome {
+            throw noTrustedDevice(request.chat, excluded)
+        }
+        flush()
+        return accepted
+    }
+
+    private func noTrustedDevice(_ chat: JID, _ excluded: [ExcludedDevice]) -> UserError {
+        let detail = excluded.isEmpty ? "it publishes no OMEMO device" : "\(excluded.count) cannot be used"
+        return UserError(
+            .noTrustedDevice, "no trusted device for \(chat): \(detail)",
+            hint: "look at: imctl device list \(chat); --plaintext sends this one message unencrypted")
+    }
+
+    // MARK: Messages that wait for keys
+
+    /// Encrypts everything that waits in a chat, fetching what it takes; calls for one chat share the work.
+    ///
+    /// - Returns: the outcome of each message, by row; of the first run that has one for `message`.
+    private func prepare(_ chat: JID, for message: Int64? = nil) async -> [Int64: Outbound.Outcome] {
+        while let running = preparing[chat] {
+            let outcomes = await running.value
+            if let message, outcomes[message] != nil { return outcomes }
+        }
+        guard isOnline else { return [:] }
+        let run = Task {
+            // Gone before anybody who waits for it looks again.
+            defer { preparing[chat] = nil }
+            return await encryptWaiting(in: chat)
+        }
+        preparing[chat] = run
+        return await run.value
+    }
+
+    /// What was accepted while there was no connection, or could not be encrypted when it was accepted.
+    func prepareQueued() async {
+        let id = id
+        do {
+            for chat in try await store.read({ try $0.chatsAwaitingKeys(account: id) }) {
+                _ = await prepare(chat)
+            }
+        } catch {
+            retryLater()
+        }
+        flush()
+    }
+
+    private func encryptWaiting(in chat: JID) async -> [Int64: Outbound.Outcome] {
+        do {
+            try await refreshLists(of: [chat, jid])
+            var outbound = Outbound(own: own, now: Clock.now(), failures: recentFailures())
+            // What is missing after its bundle was asked for is excluded; more rounds are for devices that
+            // appear meanwhile.
+            for _ in 0..<5 {
+                let attempt = outbound
+                let (outcomes, missing) = try await store.write { try attempt.encryptWaiting(in: chat, $0) }
+                for (row, outcome) in outcomes {
+                    if case .noTrustedDevice = outcome { waiters.reached(.failed, message: row) }
+                }
+                if missing.isEmpty { return outcomes }
+                outbound.bundles = try await fetchBundles(missing)
+                outbound.failures = recentFailures()
+            }
+        } catch {
+            log.info("a message waits", metadata: ["chat": "\(chat)", "reason": "\(error)"])
+        }
+        retryLater()
+        return [:]
+    }
+
+    /// A message that waits on a living stream is tried again by itself.
+    private func retryLater() {
+        guard retry == nil else { return }
+        retry = Task {
+            try? await Task.sleep(for: .seconds(30))
+            retry = nil
+            if !Task.isCancelled { await prepareQueued() }
+        }
+    }
+
+    // MARK: Waiting
+
+    /// Waits until a message is at least in `wanted`, failed, the time is over, or the task is cancelled.
+    func wait(for message: Int64, until wanted: MessageState, timeout: Duration) async {
+        let ticket = waiters.ticket()
+        let timer = Task {
+            // It may have got there before anybody waited.
+            let stored = try? await store.read { try $0.message(row: message) }
+            if let state = stored?.state { waiters.reached(state, message: message) }
+            try? await Task.sleep(for: timeout)
+            waiters.cancel(message: message, ticket: ticket)
+        }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { waiters.add(message: message, until: wanted, ticket: ticket, $0) }
+        } onCancel: {
+            timer.cancel()
+        }
+        timer.cancel()
+    }
+}
+
+extension Store {
+    /// As `write`, and the turn passes when the write has its place in the order of all writes.
+    fileprivate func write<T: Sendable>(
+        passing turn: Turn, _ body: @escaping @Sendable (Transaction) throws -> T
+    ) async throws -> T {
+        try await withCheckedThrowingContinuation { continuation in
+            write(body) { continuation.resume(with: $0) }
+            turn.pass()
+        }
+    }
+}

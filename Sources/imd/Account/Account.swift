@@ -1,0 +1,189 @@
+// Everything one account does, in order: its connection, its contacts, its messages.
+import IMCrypto
+import LocalAPI
+import Logging
+import NIOCore
+import OMEMO
+import Store
+import XMPP
+
+/// One account of the user. Its protocol decisions are made by values (`ClientStream`, `Inbound`, `Outbound`,
+/// `SessionRecord`); this actor carries them out and keeps what only lasts as long as a connection.
+///
+/// Actors are re-entrant: state changes before an await, and no session is held across one.
+actor Account {
+    nonisolated let id: Int64
+    nonisolated let jid: JID
+    nonisolated let own: OwnIdentity
+    nonisolated let store: Store
+    nonisolated let log: Logger
+    nonisolated let group: any EventLoopGroup
+
+    // MARK: The connection
+
+    var record: AccountRecord
+    var phase = Phase.offline
+    var phaseChangedAt: Int64
+    var phaseWaiters: [CheckedContinuation<Void, Never>] = []
+    /// Set from `start` until the connection it keeps has ended for good.
+    var driver: Task<Void, Never>?
+    var isStopping = false
+    var connection: Connection?
+
+    // MARK: What lasts as long as the stream
+
+    var bound: BoundStream?
+    var tlsVersion: String?
+    var requests: PendingIQs<PendingRequest>
+    var unacknowledged = Unacknowledged()
+    /// The last row of the outbox that went out on this stream.
+    var lastSent: Int64 = 0
+    /// Whose device lists are known: until when, or nil while the server pushes every change.
+    var currentLists: [JID: ContinuousClock.Instant?] = [:]
+    var bundleFailures: [DeviceAddress: BundleFailure] = [:]
+    var presences: [JID: [String: Availability]] = [:]
+    /// Whether the account's server marks messages with their id in its archive (XEP-0359 §5).
+    var announcesStanzaIDs = false
+
+    // MARK: What lasts as long as the daemon
+
+    var ownPresence = OwnPresence()
+    var isFlushing = false
+    var flushAgain = false
+    var isPinging = false
+    var isPublishing = false
+    var publishAgain = false
+    var preparing: [JID: Task<[Int64: Outbound.Outcome], Never>] = [:]
+    /// Tries messages again that wait although the account is online.
+    var retry: Task<Void, Never>?
+    var waiters = StateWaiters()
+    /// Whose presence we may see.
+    var visible: Set<JID> = []
+    /// What the user was told last of each contact's presence.
+    var announced: [JID: OwnPresence] = [:]
+    /// Who asked for our presence and was told to the user already.
+    var knownRequests: Set<JID> = []
+
+    init(_ record: AccountRecord, store: Store, group: any EventLoopGroup, log: Logger) {
+        self.record = record
+        id = record.id
+        jid = record.jid
+        requests = PendingIQs(own: record.jid)
+        own = OwnIdentity(
+            account: record.id, jid: record.jid, device: record.device, identity: record.identity)
+        self.store = store
+        self.group = group
+        var log = log
+        log[metadataKey: "account"] = "\(record.jid)"
+        self.log = log
+        phaseChangedAt = Clock.now()
+    }
+
+    enum Phase: Equatable {
+        case offline
+        case connecting(ConnectionError?)
+        case online
+        case failed(ConnectionError)
+    }
+
+    var isOnline: Bool { phase == .online }
+
+    func setPhase(_ new: Phase) {
+        guard new != phase else { return }
+        phase = new
+        phaseChangedAt = Clock.now()
+        wakePhaseWaiters()
+    }
+
+    /// Returns when the phase is another than `seen`, or at the deadline.
+    func phaseChange(from seen: Phase, before deadline: ContinuousClock.Instant) async {
+        guard phase == seen else { return }
+        let timer = Task {
+            try await Task.sleep(until: deadline)
+            wakePhaseWaiters()
+        }
+        await withCheckedContinuation { phaseWaiters.append($0) }
+        timer.cancel()
+    }
+
+    private func wakePhaseWaiters() {
+        let waiting = phaseWaiters
+        phaseWaiters = []
+        for waiter in waiting { waiter.resume() }
+    }
+
+    // MARK: Stanzas
+
+    /// Sends stanzas that need not survive a crash.
+    func send(_ stanzas: [Element]) {
+        guard let connection, !stanzas.isEmpty else { return }
+        unacknowledged.append(contentsOf: repeatElement(nil, count: stanzas.count))
+        connection.send(.send(stanzas.map { $0.xml() }))
+    }
+
+    /// Sends an IQ of type `get` and waits for its answer.
+    ///
+    /// - Parameter to: nil for the account's own server.
+    /// - Returns: the `result` stanza.
+    /// - Throws: `StanzaError` for an error answer, `ConnectionError` where none can come any more.
+    @discardableResult
+    func get(_ payload: Element, from to: JID? = nil) async throws -> Element {
+        try await request(to) { IQ.get($0, to: to, payload) }
+    }
+
+    /// The same with type `set`.
+    @discardableResult
+    func set(_ payload: Element, at to: JID? = nil) async throws -> Element {
+        try await request(to) { IQ.set($0, to: to, payload) }
+    }
+
+    private func request(_ to: JID?, _ make: (String) -> Element) async throws -> Element {
+        guard bound != nil else { throw ConnectionError.closed }
+        var random = SystemRandomNumberGenerator()
+        let id = requests.newID(using: &random)
+        let iq = make(id)
+        return try await withCheckedThrowingContinuation { continuation in
+            let timer = Task {
+                try await Task.sleep(for: .milliseconds(Self.patience))
+                expireRequests()
+            }
+            requests.add(
+                id: id, to: to, deadlineAt: Clock.uptime() + Self.patience,
+                context: PendingRequest(continuation: continuation, timer: timer))
+            send([iq])
+        }
+    }
+
+    /// How long an answer may take, in milliseconds.
+    private static let patience: Int64 = 30_000
+
+    private func expireRequests() {
+        for request in requests.expired(now: Clock.uptime()) {
+            request.fail(ConnectionError.stream(.timeout))
+        }
+    }
+}
+
+/// Somebody who waits for the answer to an IQ.
+struct PendingRequest: Sendable {
+    let continuation: CheckedContinuation<Element, any Error>
+    let timer: Task<Void, any Error>
+
+    func succeed(_ answer: Element) {
+        timer.cancel()
+        continuation.resume(returning: answer)
+    }
+
+    func fail(_ error: any Error) {
+        timer.cancel()
+        continuation.resume(throwing: error)
+    }
+}
+
+/// What the cryptography of one account needs to know about itself.
+struct OwnIdentity: Sendable {
+    let account: Int64
+    let jid: JID
+    let device: UInt32
+    let identity: IdentityKeyPair
+}

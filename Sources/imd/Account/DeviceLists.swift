@@ -1,0 +1,29 @@
+// What a device list that arrived changes in the store (XEP-0384 §5.3.1).
+import LocalAPI
+import OMEMO
+import Store
+import XMPP
+
+struct DeviceLists {
+    let own: OwnIdentity
+    let now: Int64
+
+    /// Takes over `list`, and tells about devices that came or went since the list before it.
+    func update(_ owner: JID, _ list: OMEMO.DeviceList, _ tx: Transaction) throws {
+        let change = try tx.setDeviceList(account: own.account, jid: owner, ids: list.ids, now: now)
+        // The first list of a contact is how things are, not news.
+        guard !change.isFirst else { return }
+        for id in change.added where !(owner == own.jid && id == own.device) {
+            try append(owner, id, .added, tx)
+        }
+        for id in change.removed { try append(owner, id, .removed, tx) }
+    }
+
+    private func append(_ owner: JID, _ id: UInt32, _ change: DeviceDetail.Change, _ tx: Transaction) throws {
+        let device = try tx.device(account: own.account, DeviceAddress(jid: owner, device: id))
+        let detail = DeviceDetail(
+            jid: owner.description, device: id, fingerprint: device?.identityKey?.fingerprint,
+            trust: device.map { Trust($0.trust) }, change: change)
+        try tx.append(.device(detail), account: own.account, chat: owner, now: now)
+    }
+}

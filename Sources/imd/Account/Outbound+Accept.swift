@@ -1,0 +1,68 @@
+// A message that the API hands over: stored once, encrypted at once where that can be.
+import LocalAPI
+import OMEMO
+import Store
+import XMPP
+
+extension Outbound {
+    /// Stores the message, or finds the one that the caller's key stands for, and encrypts it where `mayEncrypt`
+    /// and nothing before it in the chat still waits.
+    func accept(_ request: SendRequest, mayEncrypt: Bool, _ tx: Transaction) throws -> Accepted {
+        if let known = try known(request, tx) {
+            // What never left may be tried again; anything else goes out once.
+            guard known.state == .failed, try tx.requeue(known.id, now: now) else {
+                return Accepted(message: known, isDuplicate: true)
+            }
+            return try enqueue(known, mayEncrypt: mayEncrypt, tx)
+        }
+        var random = SystemRandomNumberGenerator()
+        let message = try tx.insertOutgoing(
+            NewOutgoing(
+                account: own.account, messageID: StanzaID.random(using: &random), chat: request.chat,
+                sender: own.jid, body: request.body, clientID: request.clientID, plaintext: request.plaintext,
+                at: now))
+        return try enqueue(message, mayEncrypt: mayEncrypt, tx)
+    }
+
+    private func known(_ request: SendRequest, _ tx: Transaction) throws -> StoredMessage? {
+        guard let clientID = request.clientID,
+            let known = try tx.message(account: own.account, clientID: clientID)
+        else { return nil }
+        guard known.chat == request.chat, known.body == request.body, known.plaintext == request.plaintext
+        else {
+            throw UserError(
+                .conflict, "the id '\(clientID)' was used for another message",
+                hint: "give every message an id of its own")
+        }
+        return known
+    }
+
+    private func enqueue(_ message: StoredMessage, mayEncrypt: Bool, _ tx: Transaction) throws -> Accepted {
+        if message.plaintext { return Accepted(message: message, outcome: try enqueuePlaintext(message, tx)) }
+        if mayEncrypt, try !tx.isAwaitingKeys(account: own.account, chat: message.chat) {
+            switch try encrypt(message, tx) {
+            case .needs: break
+            case let outcome: return Accepted(message: message, outcome: outcome)
+            }
+        }
+        try tx.setAwaitsKeys(true, message: message.id)
+        return Accepted(message: message)
+    }
+
+    /// Encrypts the chat's waiting messages in order, as far as keys are there.
+    func encryptWaiting(
+        in chat: JID, _ tx: Transaction
+    ) throws -> (outcomes: [Int64: Outcome], missing: [DeviceAddress]) {
+        var outcomes: [Int64: Outcome] = [:]
+        for message in try tx.messagesAwaitingKeys(account: own.account, chat: chat) {
+            let outcome = try encrypt(message, tx)
+            switch outcome {
+            case .needs(let missing): return (outcomes, missing)
+            case .enqueued: try tx.setAwaitsKeys(false, message: message.id)
+            case .noTrustedDevice: break
+            }
+            outcomes[message.id] = outcome
+        }
+        return (outcomes, [])
+    }
+}

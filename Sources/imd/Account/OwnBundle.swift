@@ -1,0 +1,40 @@
+// Our own bundle as it stands in the store, renewed where its time has come (XEP-0384 §5.3.2).
+import IMCrypto
+import OMEMO
+import Store
+
+extension Transaction {
+    /// The bundle to publish: as many pre-keys as there should be, and a signed pre-key that is not too old.
+    func currentBundle(of own: OwnIdentity, now: Int64) throws -> Bundle {
+        var random = SystemRandomNumberGenerator()
+        let count = try preKeyCount(account: own.account)
+        if count < OwnDevice.publishedPreKeys {
+            // Not after the highest that is left: the id of a spent key is never given again.
+            let next = try account(id: own.account)?.nextPreKeyID ?? 1
+            try addPreKeys(
+                OwnDevice.makePreKeys(after: next > 1 ? next - 1 : nil, published: count, using: &random),
+                account: own.account)
+        }
+        let signed = try currentSignedPreKey(of: own, now: now, using: &random)
+        let preKeys = try allPreKeys(account: own.account)
+        return Bundle(
+            identityKey: own.identity.publicKey, signedPreKey: signed,
+            preKeys: preKeys.map { Bundle.PreKey(id: $0.id, key: $0.keyPair.publicKey) })
+    }
+
+    private func currentSignedPreKey(
+        of own: OwnIdentity, now: Int64, using random: inout some RandomNumberGenerator
+    ) throws -> SignedPreKey {
+        let kept = try signedPreKeys(account: own.account)
+        if let newest = kept.first, !OwnDevice.signedPreKeyIsDue(createdAt: newest.createdAt, now: now) {
+            return newest
+        }
+        let next = SignedPreKey.generate(
+            after: kept.map(\.id).max(), identity: own.identity, at: now, using: &random)
+        try add(next, account: own.account)
+        for old in kept.dropFirst(OwnDevice.keptSignedPreKeys - 1) {
+            try removeSignedPreKey(old.id, account: own.account)
+        }
+        return next
+    }
+}

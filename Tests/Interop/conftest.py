@@ -1,0 +1,50 @@
+"""Fixtures: one server for the whole run, fresh users and processes for each test."""
+
+import pytest
+from harness import BIN, Imd, Peer, Prosody
+
+
+def pytest_report_header():
+    return f"imd: {BIN}"
+
+
+@pytest.fixture(scope="session")
+def server():
+    """No contact is in anybody's roster; also serves the domains that must be refused."""
+    names = [f"user{number}" for number in range(300)]
+    with Prosody(names, ["--faulty", "--capture", "--nodelay"]) as server:
+        yield server
+
+
+@pytest.fixture
+def friends():
+    """A server whose users have each other in the roster."""
+    with Prosody([f"friend{number}" for number in range(3)], ["--mutual", "--capture", "--nodelay"]) as server:
+        yield server
+
+
+@pytest.fixture
+def imd(server):
+    """A daemon whose account is online."""
+    with Imd(server) as imd:
+        yield imd.online()
+
+
+@pytest.fixture
+def other(server):
+    """A second user's daemon, online."""
+    with Imd(server) as imd:
+        yield imd.online()
+
+
+@pytest.fixture
+def fresh(server):
+    """A running daemon without an account; its `user` is one it could add."""
+    with Imd(server) as imd:
+        yield imd
+
+
+@pytest.fixture
+def peer(server):
+    with Peer(server, server.user()) as peer:
+        yield peer

@@ -1,0 +1,399 @@
+"""Real processes for the tests: a private Prosody, imd with its own folders, and the independent peer.
+
+Each is a context manager that ends what it started, by pid, however the test ends; every wait has a limit.
+"""
+
+import ctypes
+import json
+import os
+import queue
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = (ROOT / os.environ.get("IMD_BIN_DIR", ".build/debug")).absolute()
+LEGACY = "eu.siacs.conversations.axolotl"
+
+# Exit statuses of imctl, sysexits(3).
+USAGE, DATAERR, NOINPUT, NOUSER, NOHOST, UNAVAILABLE, SOFTWARE = 64, 65, 66, 67, 68, 69, 70
+CANTCREAT, IOERR, TEMPFAIL, PROTOCOL, NOPERM, CONFIG = 73, 74, 75, 76, 77, 78
+
+_libc = ctypes.CDLL(None)
+
+
+def die_with_parent():
+    """In a child, before exec: the kernel ends it when the test process is killed."""
+    _libc.prctl(1, signal.SIGTERM)
+
+
+def until(condition, seconds, what):
+    """The first true value of `condition()`, asked again and again."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+    return value
+
+
+def assert_explained(text):
+    """A person who reads this knows what is wrong and what to do about it."""
+    assert "error: " in text and "hint: " in text, text
+
+
+def bare(jid):
+    return jid.split("/")[0]
+
+
+class Prosody:
+    """A server of its own; `user()` gives a fresh account of it."""
+
+    def __init__(self, users=(), options=()):
+        self.folder = Path(tempfile.mkdtemp(prefix="imd-server-"))
+        self.names = list(users)
+        self.options = list(options)
+        self.passwords = {name: f"{name}-password" for name in self.names}
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def start(self, *options):
+        pairs = [f"{name}:{password}" for name, password in self.passwords.items()]
+        self._script("start", self.folder, "--owner", os.getpid(), *self.options, *options, *pairs)
+        lines = (self.folder / "env").read_text().split()
+        values = dict(line.split("=", 1) for line in lines)
+        self.domain, self.ca = values["XMPP_HOST"], values["XMPP_CA"]
+        self.address = f"127.0.0.1:{values['XMPP_PORT']}"
+        self.tls_address = f"127.0.0.1:{values['XMPP_TLS_PORT']}"
+
+    def restart(self):
+        """Starts again at the same port."""
+        self.start("--port", self.address.rsplit(":", 1)[1])
+
+    def __exit__(self, *_):
+        self._script("stop", self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _script(self, *arguments):
+        command = [ROOT / "scripts/prosody", *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+
+    def stop(self):
+        self._script("stop", self.folder)
+
+    def user(self):
+        name = self.names.pop(0)
+        return User(f"{name}@{self.domain}", self.passwords[name])
+
+    def capture(self):
+        """Every message stanza that passed through, one per line (option --capture)."""
+        path = self.folder / "capture.xml"
+        return path.read_text() if path.exists() else ""
+
+
+class User:
+    def __init__(self, jid, password):
+        self.jid, self.password = jid, password
+
+
+class Imd:
+    """One user's daemon, and `imctl` talking to it."""
+
+    def __init__(self, server, user=None, log_level="debug"):
+        self.server, self._user, self.log_level = server, user, log_level
+        self.root = Path(tempfile.mkdtemp(prefix="imd-", dir="/tmp"))  # short: a socket path holds 107 bytes
+        self.config, self.data, self.run = (self.root / name for name in ("config", "data", "run"))
+        for folder in (self.config, self.data, self.run):
+            folder.mkdir(mode=0o700)
+        self.socket_path = self.run / "imd/imd.sock"
+        self.log_path = self.root / "imd.log"
+        self.environment = {
+            **os.environ, "XDG_CONFIG_HOME": str(self.config), "XDG_DATA_HOME": str(self.data),
+            "XDG_RUNTIME_DIR": str(self.run), "HOME": str(self.root), "SWIFT_BACKTRACE": "enable=no"}
+        self.process = None
+
+    @property
+    def user(self):
+        """Whose daemon it is; a fresh account of the server if none was named."""
+        self._user = self._user or self.server.user()
+        return self._user
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        try:
+            if self.process and self.process.poll() is None:
+                self.process.kill()
+                self.process.wait(10)
+        finally:
+            shutil.rmtree(self.root, ignore_errors=True)
+
+    # The daemon
+
+    def spawn(self):
+        with self.log_path.open("ab") as log:
+            return subprocess.Popen(
+                [BIN / "imd", "--log-level", self.log_level], env=self.environment, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log, preexec_fn=die_with_parent)
+
+    def start(self, wait_online=False):
+        self.process = self.spawn()
+        until(self._listens, 30, "imd listens")
+        if wait_online:
+            self.ok("status", "--wait", "online", "--timeout", "30")
+
+    def _listens(self):
+        assert self.process.poll() is None, f"imd ended with {self.process.returncode}:\n{self.log()}"
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(self.socket_path))
+                return True
+            except OSError:
+                return False
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(20) == 0, self.log()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(10)
+
+    def fails_to_start(self):
+        """Runs an imd that is expected to give up: its exit status and what it wrote to stderr."""
+        before = len(self.log())
+        process = self.spawn()
+        try:
+            status = process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
+            raise AssertionError("imd started although it should not") from None
+        return status, self.log()[before:]
+
+    def log(self):
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    # imctl
+
+    def imctl(self, *arguments, stdin="", timeout=90):
+        return subprocess.run(
+            [BIN / "imctl", *map(str, arguments)], env=self.environment, input=stdin, capture_output=True,
+            text=True, timeout=timeout)
+
+    def ok(self, *arguments, **options):
+        done = self.imctl(*arguments, **options)
+        assert done.returncode == 0, f"imctl {arguments}: {done.returncode}\n{done.stderr}\n{self.log()[-4000:]}"
+        return done.stdout
+
+    def add_account(self, user=None, ca=None, server=None, password=None, options=()):
+        """`imctl account add` with every option; the caller looks at the result."""
+        user = user or self.user
+        return self.imctl(
+            "account", "add", user.jid, "--password-stdin", "--server", server or self.server.address,
+            "--ca-file", ca or self.server.ca, *options, stdin=(password or user.password) + "\n")
+
+    def online(self):
+        """Adds the account; with one already there, waits for it."""
+        done = self.add_account()
+        assert done.returncode == 0, f"{done.stderr}\n{self.log()[-4000:]}"
+        return self
+
+    def events(self, seconds, *options):
+        """What `imctl receive --json` prints within the time; acknowledged by it."""
+        done = self.imctl("receive", "--json", "--timeout", str(seconds), *options, timeout=seconds + 60)
+        assert done.returncode in (0, TEMPFAIL), done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def messages(self, count, seconds=60, *options):
+        """The next `count` messages of others, oldest first; fails when fewer come in time."""
+        found, deadline = [], time.monotonic() + seconds
+        while len(found) < count:
+            assert time.monotonic() < deadline, f"{len(found)} of {count} messages\n{self.log()[-4000:]}"
+            for event in self.events(3, "--count", str(count - len(found)), *options):
+                if event["type"] == "message" and bare(event["from"]) != self.user.jid:
+                    found.append(event)
+        return found
+
+    def call(self, method, **params):
+        """One call over a connection of its own."""
+        with Api(self) as api:
+            return api.call(method, **params)
+
+    def fingerprint(self):
+        devices = self.call("device.list", account=self.user.jid)["devices"]
+        return next(device["fingerprint"] for device in devices if device["own"])
+
+
+class Api:
+    """A raw client of the socket: what `nc -U` can do, no more."""
+
+    def __init__(self, imd, timeout=30):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(timeout)
+        self.socket.connect(str(imd.socket_path))
+        self.reader = self.socket.makefile("rb")
+        self.number = 0
+        self.notifications = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.reader.close()
+        self.socket.close()
+
+    def write(self, data):
+        self.socket.sendall(data)
+
+    def read(self):
+        line = self.reader.readline()
+        assert line.endswith(b"\n"), f"the connection ended: {line!r}"
+        return json.loads(line)
+
+    def request(self, method, **params):
+        self.number += 1
+        line = {"jsonrpc": "2.0", "id": self.number, "method": method, "params": params}
+        self.write(json.dumps(line).encode() + b"\n")
+        return self.number
+
+    def answer(self, number):
+        while True:
+            value = self.read()
+            if "id" not in value:
+                self.notifications.append(value)
+                continue
+            assert value["id"] == number, f"answers out of order: {value}"
+            return value
+
+    def call(self, method, **params):
+        answer = self.answer(self.request(method, **params))
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def fails(self, method, **params):
+        answer = self.answer(self.request(method, **params))
+        assert "error" in answer, answer
+        return answer["error"]
+
+    def event(self, kind=None):
+        """The next event of a subscription; with `kind`, the next one of that type."""
+        while True:
+            note = self.notifications.pop(0) if self.notifications else self.read()
+            assert "id" not in note, note
+            if note["method"] == "event" and kind in (None, note["params"]["type"]):
+                return note["params"]
+
+    def events_until_caught_up(self):
+        """All events that were waiting when the subscription began."""
+        found = []
+        while True:
+            note = self.notifications.pop(0) if self.notifications else self.read()
+            if note["method"] == "event.caughtUp":
+                return found
+            found.append(note["params"])
+
+
+class Peer:
+    """The independent client; keeps its device and sessions when started again with the same state."""
+
+    def __init__(self, server, user, state=None):
+        self.server, self.user = server, user
+        self.folder = Path(tempfile.mkdtemp(prefix="imd-peer-"))
+        self.state = state or self.folder / "state.json"
+        self.seen = []
+        self.process = None
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        try:
+            self.kill()
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def start(self):
+        self.events = queue.Queue()
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, Path(__file__).with_name("peer.py"), self.user.jid, self.user.password,
+                 self.server.address, self.server.ca, self.state],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=die_with_parent)
+        threading.Thread(target=self._read, args=(self.process.stdout, self.events), daemon=True).start()
+        self.own = self.next("ready", 60)
+
+    @staticmethod
+    def _read(stream, events):
+        for line in stream:
+            events.put(json.loads(line))
+        events.put(None)
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+
+    def stop(self):
+        self._tell(do="quit")
+        self.process.wait(15)
+
+    def _tell(self, **command):
+        self.process.stdin.write(json.dumps(command) + "\n")
+        self.process.stdin.flush()
+
+    def send(self, to, body, plain=False):
+        self._tell(do="send", to=to, body=body, plain=plain)
+
+    def burst(self, to, count, size):
+        self._tell(do="burst", to=to, count=count, size=size)
+
+    def poll(self, seconds=0.0):
+        """One more event into `seen`; None when nothing came."""
+        try:
+            event = self.events.get(timeout=seconds) if seconds else self.events.get_nowait()
+        except queue.Empty:
+            return None
+        assert event is not None, f"the peer ended:\n{(self.folder / 'log').read_text()[-3000:]}"
+        self.seen.append(event)
+        return event
+
+    def next(self, kind, seconds=30):
+        """The next event of that kind; others stay in `seen`."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            event = self.poll(left)
+            if event and event["ev"] == kind:
+                return event
+        raise AssertionError(f"no '{kind}' within {seconds} s; seen: {self.seen[-5:]}")
+
+    def messages(self, count, seconds=60):
+        deadline = time.monotonic() + seconds
+        return [self.next("message", max(0.1, deadline - time.monotonic())) for _ in range(count)]
+
+    def quiet(self, seconds):
+        """Everything that comes within the time."""
+        deadline, found = time.monotonic() + seconds, []
+        while (left := deadline - time.monotonic()) > 0:
+            if event := self.poll(left):
+                found.append(event)
+        return found

@@ -1,0 +1,240 @@
+// What a network, a server or a contact may send: forged, altered, repeated, malformed.
+import IMCrypto
+import Testing
+import XMPP
+
+@testable import OMEMO
+
+@Suite struct TamperingTests {
+    /// Flips each bit in turn and expects an error and an unchanged record each time.
+    private func sweep(
+        _ receiver: Device, _ message: EncryptedMessage, from sender: Device, allowed: Set<Int> = [],
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
+        let stored = receiver.stored(sender)
+        let preKeys = receiver.preKeys.count
+        for bit in 0..<(message.keys[0].data.count * 8) where !allowed.contains(bit / 8) {
+            var altered = message
+            altered.keys[0].data[bit / 8] ^= 1 << UInt8(bit % 8)
+            #expect(throws: DecryptionError.self, "bit \(bit)", sourceLocation: sourceLocation) {
+                try receiver.receive(altered, from: sender)
+            }
+            #expect(receiver.stored(sender) == stored, sourceLocation: sourceLocation)
+        }
+        #expect(receiver.preKeys.count == preKeys, sourceLocation: sourceLocation)
+        try receiver.receive(message, from: sender)
+    }
+
+    @Test func `no bit of an ordinary message can be changed`() throws {
+        let (alice, bob) = try acquainted(60)
+        try sweep(bob, alice.send("text", to: bob), from: alice)
+    }
+
+    @Test func `no bit of a message on a new ratchet key can be changed`() throws {
+        let (alice, bob) = try acquainted(62)
+        try bob.receive(alice.send("text", to: bob), from: alice)
+        try sweep(alice, bob.send("text", to: alice), from: bob)
+    }
+
+    @Test func `no bit of a key exchange can be changed, but those that decide nothing`() throws {
+        let alice = try Device("alice@example.org", seed: 64)
+        let bob = try Device("bob@example.org", seed: 65)
+        let message = try alice.send("text", to: bob)
+        // The field after the framed message: registrationId, unauthenticated and unused.
+        let exchange = try PreKeySignalMessage(message.keys[0].data)
+        let registration = Wire.field(5, UInt64(try #require(exchange.registrationID)))
+        let start = message.keys[0].data.count - registration.count - Wire.field(6, 1).count
+        #expect(Array(message.keys[0].data[start..<start + registration.count]) == registration)
+        try sweep(
+            bob, message, from: alice, allowed: Set(start..<start + registration.count))
+    }
+
+    @Test func `no truncation or extension decrypts`() throws {
+        let (alice, bob) = try acquainted(66)
+        let message = try alice.send("text", to: bob)
+        let stored = bob.stored(alice)
+        let data = message.keys[0].data
+        for altered in (0..<data.count).map({ Bytes(data.prefix($0)) }) + [data + [0], [0x33] + data] {
+            var message = message
+            message.keys[0].data = altered
+            #expect(throws: DecryptionError.self) { try bob.receive(message, from: alice) }
+        }
+        #expect(bob.stored(alice) == stored)
+    }
+
+    @Test func `a payload of another message does not open and spends nothing`() throws {
+        let (alice, bob) = try acquainted(68)
+        var message = try alice.send("one", to: bob)
+        let other = try alice.send("two", to: bob)
+        let stored = bob.stored(alice)
+        let genuine = message.payload
+        message.payload = other.payload
+        #expect(throws: DecryptionError.invalidMessage("payload")) { try bob.receive(message, from: alice) }
+        #expect(bob.stored(alice) == stored)
+        message.payload = genuine
+        #expect(try bob.receive(message, from: alice).text == "one")
+    }
+
+    @Test func `a message reflected to its sender is refused`() throws {
+        let (alice, bob) = try acquainted(70)
+        var message = try alice.send("x", to: bob)
+        message.keys[0].rid = alice.own.id
+        let stored = alice.stored(bob)
+        #expect(throws: DecryptionError.self) { try alice.receive(message, from: bob) }
+        #expect(alice.stored(bob) == stored)
+    }
+}
+
+@Suite struct MisattributionTests {
+    @Test func `Bob's message from Carol's address is refused and spends nothing`() throws {
+        let (bob, alice) = try acquainted(80)
+        let carol = try Device("carol@example.org", seed: 82)
+        try alice.receive(carol.send("I am Carol", to: alice), from: carol)
+        let message = try bob.send("for Alice", to: alice)
+        let stored = alice.records.mapValues { $0.serialized().bytes }
+        #expect(throws: DecryptionError.self) { try alice.receive(message, from: carol) }
+        let unknown = DeviceAddress(jid: carol.address.jid, device: 4711)
+        #expect(throws: DecryptionError.noSession) { try alice.receive(message, from: unknown) }
+        #expect(alice.records.mapValues { $0.serialized().bytes } == stored)
+        #expect(try alice.receive(message, from: bob).text == "for Alice")
+    }
+
+    @Test func `Bob's key exchange from Carol's device is a changed identity`() throws {
+        let alice = try Device("alice@example.org", seed: 83)
+        let bob = try Device("bob@example.org", seed: 84)
+        let carol = try Device("carol@example.org", seed: 85)
+        try alice.receive(carol.send("I am Carol", to: alice), from: carol)
+        let message = try bob.send("for Alice", to: alice)
+        #expect(throws: DecryptionError.identityKeyChanged) { try alice.receive(message, from: carol) }
+        #expect(try alice.receive(message, from: bob).text == "for Alice")
+        #expect(throws: DecryptionError.identityKeyChanged) { try alice.receive(message, from: carol) }
+    }
+
+    @Test func `a key exchange is never read as an ordinary message, nor the other way round`() throws {
+        let alice = try Device("alice@example.org", seed: 86)
+        let bob = try Device("bob@example.org", seed: 87)
+        var exchange = try alice.send("x", to: bob)
+        try bob.receive(alice.send("y", to: bob), from: alice)
+        let stored = bob.stored(alice)
+        exchange.keys[0].isKeyExchange = false
+        #expect(throws: DecryptionError.self) { try bob.receive(exchange, from: alice) }
+        let answer = try bob.send("z", to: alice)
+        var claimed = answer
+        claimed.keys[0].isKeyExchange = true
+        #expect(throws: DecryptionError.self) { try alice.receive(claimed, from: bob) }
+        #expect(bob.stored(alice) != nil && stored != nil)
+        #expect(try alice.receive(answer, from: bob).text == "z")
+    }
+}
+
+@Suite struct LowOrderKeyTests {
+    @Test(arguments: lowOrderKeys)
+    func `a low-order key is refused in every slot`(_ hex: String) throws {
+        let low = try PublicKey(bytes(hex: hex))
+        let alice = try Device("alice@example.org", seed: 90)
+        let bob = try Device("bob@example.org", seed: 91)
+        try expectRefusedInBundle(low, alice, bob)
+        try expectRefusedInKeyExchange(low, alice, bob)
+        try expectRefusedAsRatchetKey(low)
+    }
+
+    private func expectRefusedInBundle(_ low: PublicKey, _ alice: Device, _ bob: Device) throws {
+        let signature = XEdDSA.sign(low.serialized, with: bob.own.identity)
+        let ns = ProtocolVersion.legacy.rawValue
+        func part(_ name: String, _ id: String?, _ key: Bytes) -> Element {
+            Element(name, in: ns, [id ?? "": id == nil ? nil : "1"], text: Base64.encode(key))
+        }
+        let good = bob.bundle.element
+        var weakSigned = good
+        weakSigned.nodes[0] = .element(part("signedPreKeyPublic", "signedPreKeyId", low.serialized))
+        weakSigned.nodes[1] = .element(part("signedPreKeySignature", nil, signature))
+        var weakPreKey = good
+        let only = part("preKeyPublic", "preKeyId", low.serialized)
+        weakPreKey.nodes[3] = .element(Element("prekeys", in: ns, [:], [only]))
+        for element in [weakSigned, weakPreKey] {
+            let bundle = try Bundle(element)
+            var record = SessionRecord()
+            #expect(throws: EncryptionError.invalidKey) {
+                try record.initiate(
+                    with: bundle, own: alice.own.identity, ownDevice: 1, using: &alice.random)
+            }
+            #expect(record.isEmpty && record.remoteIdentity == nil)
+        }
+        var weakIdentity = good
+        weakIdentity.nodes[2] = .element(part("identityKey", nil, low.serialized))
+        #expect(throws: CodecError.invalid("signedPreKeySignature")) { try Bundle(weakIdentity) }
+    }
+
+    private func expectRefusedInKeyExchange(_ low: PublicKey, _ alice: Device, _ bob: Device) throws {
+        let genuine = try PreKeySignalMessage(alice.send("x", to: bob).keys[0].data)
+        var weakBase = genuine
+        weakBase.baseKey = low
+        var weakIdentity = genuine
+        weakIdentity.identityKey = low
+        for exchange in [weakBase, weakIdentity] {
+            var record = SessionRecord()
+            #expect(throws: DecryptionError.self) {
+                try record.decrypt(
+                    exchange.encoded, isKeyExchange: true, own: bob.own.identity, preKeys: bob)
+            }
+            #expect(record.isEmpty && record.remoteIdentity == nil)
+        }
+    }
+
+    private func expectRefusedAsRatchetKey(_ low: PublicKey) throws {
+        let (alice, bob) = try acquainted(92)
+        try bob.receive(alice.send("x", to: bob), from: alice)
+        let genuine = try SignalMessage(bob.send("y", to: alice).keys[0].data)
+        let header = RatchetHeader(dh: low, n: 0, pn: 0)
+        let stored = alice.stored(bob)
+        #expect(throws: DecryptionError.invalidMessage("ratchet key")) {
+            try alice.records[bob.address]?.decrypt(
+                SignalMessage.encode(header, genuine.ciphertext) + genuine.mac, isKeyExchange: false,
+                own: alice.own.identity, preKeys: alice)
+        }
+        #expect(alice.stored(bob) == stored)
+    }
+}
+
+@Suite struct FloodTests {
+    @Test func `1,000 undecryptable messages leave no new session`() throws {
+        let (alice, bob) = try acquainted(100)
+        let stored = bob.stored(alice)
+        let stranger = try Device("alice@example.org", seed: 102)
+        let genuine = try SignalMessage(alice.send("x", to: bob).keys[0].data)
+        var random = Seeded(103)
+        var record = SessionRecord()
+        for _ in 0..<1000 {
+            let header = RatchetHeader(
+                dh: KeyPair.generate(using: &random).publicKey, n: .random(in: 0...2000, using: &random),
+                pn: .random(in: 0...2000, using: &random))
+            let data = SignalMessage.encode(header, genuine.ciphertext) + genuine.mac
+            #expect(throws: DecryptionError.self) {
+                try bob.records[alice.address]?.decrypt(
+                    data, isKeyExchange: false, own: bob.own.identity, preKeys: bob)
+            }
+            #expect(throws: DecryptionError.noSession) {
+                try record.decrypt(data, isKeyExchange: false, own: bob.own.identity, preKeys: bob)
+            }
+        }
+        #expect(bob.stored(alice) == stored)
+        #expect(record.isEmpty)
+        #expect(stranger.records.isEmpty)
+    }
+
+    @Test func `forged key exchanges spend no pre-key`() throws {
+        let alice = try Device("alice@example.org", seed: 104)
+        let bob = try Device("bob@example.org", seed: 105)
+        var exchange = try PreKeySignalMessage(alice.send("x", to: bob).keys[0].data)
+        var random = Seeded(106)
+        for _ in 0..<100 {
+            exchange.baseKey = KeyPair.generate(using: &random).publicKey
+            var record = SessionRecord()
+            #expect(throws: DecryptionError.invalidMessage("MAC")) {
+                try record.decrypt(
+                    exchange.encoded, isKeyExchange: true, own: bob.own.identity, preKeys: bob)
+            }
+            #expect(record.isEmpty && record.remoteIdentity == nil)
+        }
+    }
+}

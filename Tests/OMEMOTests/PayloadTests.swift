@@ -1,0 +1,157 @@
+// The payload key and tag, trust levels, and the rules for our own device.
+import IMCrypto
+import Testing
+
+@testable import OMEMO
+
+@Suite struct PayloadTests {
+    private let text = Bytes("hi".utf8)
+
+    @Test func `a payload opens with its secret of key and tag`() throws {
+        var random = Seeded(1)
+        let sealed = try Payload.seal(text, using: &random)
+        #expect(sealed.secret.count == 32)
+        #expect(sealed.iv.count == 12)
+        #expect(sealed.ciphertext.count == text.count)
+        #expect(try Payload.open(sealed.ciphertext, iv: sealed.iv, secret: sealed.secret) == text)
+    }
+
+    @Test func `each payload has its own key and nonce`() throws {
+        var random = Seeded(2)
+        let first = try Payload.seal(text, using: &random)
+        let second = try Payload.seal(text, using: &random)
+        #expect(first.secret.bytes.prefix(16) != second.secret.bytes.prefix(16))
+        #expect(first.iv != second.iv)
+    }
+
+    @Test func `a key without the tag behind it is refused, tag in the payload or not`() throws {
+        var random = Seeded(3)
+        let sealed = try Payload.seal(text, using: &random)
+        let tag = sealed.secret.bytes.suffix(16)
+        for count in [0, 16, 31, 33, 48] {
+            let secret = SecretBytes(
+                (sealed.secret.bytes + Bytes(repeating: 0, count: 16)).prefix(count))
+            #expect(throws: DecryptionError.invalidMessage("secret")) {
+                try Payload.open(sealed.ciphertext + tag, iv: sealed.iv, secret: secret)
+            }
+        }
+    }
+
+    @Test func `no bit of ciphertext, nonce, key or tag can be changed`() throws {
+        var random = Seeded(4)
+        let sealed = try Payload.seal(text, using: &random)
+        func opens(_ ciphertext: Bytes, _ iv: Bytes, _ secret: Bytes) -> Bool {
+            (try? Payload.open(ciphertext, iv: iv, secret: SecretBytes(secret))) != nil
+        }
+        for bit in 0..<(8 * 32) {
+            var secret = sealed.secret.bytes
+            secret[bit / 8] ^= 1 << UInt8(bit % 8)
+            #expect(!opens(sealed.ciphertext, sealed.iv, secret))
+        }
+        for index in sealed.iv.indices {
+            var iv = sealed.iv
+            iv[index] ^= 1
+            #expect(!opens(sealed.ciphertext, iv, sealed.secret.bytes))
+        }
+        for index in sealed.ciphertext.indices {
+            var ciphertext = sealed.ciphertext
+            ciphertext[index] ^= 1
+            #expect(!opens(ciphertext, sealed.iv, sealed.secret.bytes))
+        }
+    }
+
+    @Test func `a nonce of a wrong size is an error, not a crash`() throws {
+        var random = Seeded(5)
+        let sealed = try Payload.seal(text, using: &random)
+        for count in [0, 1, 11, 13, 64] {
+            #expect(throws: DecryptionError.invalidMessage("payload")) {
+                try Payload.open(
+                    sealed.ciphertext, iv: Bytes(repeating: 0, count: count), secret: sealed.secret)
+            }
+        }
+    }
+
+    @Test func `an empty message carries 32 random bytes`() {
+        var random = Seeded(6)
+        let first = Payload.emptySecret(using: &random)
+        #expect(first.count == 32)
+        #expect(first != Payload.emptySecret(using: &random))
+    }
+}
+
+@Suite struct TrustTests {
+    @Test func `only trusted devices receive`() {
+        #expect(TrustLevel.allCases.filter(\.receives) == [.blind, .verified])
+    }
+
+    @Test func `after one verification nothing is trusted blindly`() {
+        #expect(TrustPolicy.btbv.levelForNewDevice(among: []) == .blind)
+        #expect(TrustPolicy.btbv.levelForNewDevice(among: [.blind, .undecided, .distrusted]) == .blind)
+        #expect(TrustPolicy.btbv.levelForNewDevice(among: [.blind, .verified]) == .undecided)
+    }
+
+    @Test func `the strict policy trusts nobody by itself`() {
+        #expect(TrustPolicy.strict.levelForNewDevice(among: []) == .undecided)
+        #expect(TrustPolicy.strict.levelForNewDevice(among: [.verified]) == .undecided)
+    }
+}
+
+@Suite struct OwnDeviceTests {
+    @Test func `a new device has an id in range, 100 pre-keys and a signed one`() throws {
+        var random = Seeded(7)
+        for _ in 0..<20 {
+            let device = OwnDevice.generate(avoiding: [], at: 5, using: &random)
+            #expect((1...0x7fff_ffff).contains(device.id))
+            #expect(device.preKeys.map(\.id) == Array(1...100))
+            #expect(device.signedPreKey.id == 1)
+            #expect(device.signedPreKey.createdAt == 5)
+            #expect(Set(device.preKeys.map(\.keyPair.publicKey)).count == 100)
+        }
+    }
+
+    @Test func `a new device takes no id that is in the list`() {
+        var random = Seeded(8)
+        let first = OwnDevice.generate(avoiding: [], at: 0, using: &random)
+        random = Seeded(8)
+        let second = OwnDevice.generate(avoiding: [first.id], at: 0, using: &random)
+        #expect(first.id != second.id)
+    }
+
+    @Test func `used pre-keys are replaced under new ids`() {
+        var random = Seeded(9)
+        #expect(
+            OwnDevice.makePreKeys(after: 100, published: 97, using: &random).map(\.id) == [101, 102, 103])
+        #expect(OwnDevice.makePreKeys(after: 100, published: 100, using: &random).isEmpty)
+        #expect(OwnDevice.makePreKeys(after: 100, published: 101, using: &random).isEmpty)
+    }
+
+    @Test func `ids return to 1 after the highest`() {
+        var random = Seeded(10)
+        let keys = OwnDevice.makePreKeys(after: 0x7fff_fffe, published: 97, using: &random)
+        #expect(keys.map(\.id) == [0x7fff_ffff, 1, 2])
+        #expect(OwnDevice.makePreKeys(after: .max, published: 99, using: &random).map(\.id) == [1])
+    }
+
+    @Test func `the signed pre-key is due after a week, whichever way the clock went`() {
+        let week: Int64 = 7 * 24 * 3600 * 1000
+        #expect(!OwnDevice.signedPreKeyIsDue(createdAt: 1000, now: 1000))
+        #expect(!OwnDevice.signedPreKeyIsDue(createdAt: 1000, now: 999 + week))
+        #expect(OwnDevice.signedPreKeyIsDue(createdAt: 1000, now: 1000 + week))
+        #expect(!OwnDevice.signedPreKeyIsDue(createdAt: week, now: 1))
+        #expect(OwnDevice.signedPreKeyIsDue(createdAt: week, now: 0))
+        #expect(OwnDevice.signedPreKeyIsDue(createdAt: .min, now: .max))
+        #expect(OwnDevice.signedPreKeyIsDue(createdAt: .max, now: .min))
+    }
+
+    @Test func `the next signed pre-key is signed by the same identity`() throws {
+        var random = Seeded(11)
+        let device = OwnDevice.generate(avoiding: [], at: 0, using: &random)
+        let next = SignedPreKey.generate(
+            after: device.signedPreKey.id, identity: device.identity, at: 9, using: &random)
+        #expect(next.id == 2)
+        let bundle = Bundle(
+            identityKey: device.identity.publicKey, signedPreKey: next,
+            preKeys: device.bundle.preKeys)
+        #expect(try Bundle(bundle.element).signedPreKeyID == 2)
+    }
+}

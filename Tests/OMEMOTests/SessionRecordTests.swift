@@ -1,0 +1,226 @@
+// The rules between several sessions with one device, and one message to many devices.
+import IMCrypto
+import Testing
+import XMPP
+
+@testable import OMEMO
+
+@Suite struct SessionRecordTests {
+    @Test func `crossing key exchanges end on one session`() throws {
+        let alice = try Device("alice@example.org", seed: 20)
+        let bob = try Device("bob@example.org", seed: 21)
+        let fromAlice = try alice.send("a", to: bob)
+        let fromBob = try bob.send("b", to: alice)
+        #expect(try bob.receive(fromAlice, from: alice).text == "a")
+        #expect(try alice.receive(fromBob, from: bob).text == "b")
+        // Both answer at once, each on the session of the other, which the other had archived.
+        let answerOfAlice = try alice.send(nil, to: bob)
+        let answerOfBob = try bob.send(nil, to: alice)
+        try bob.receive(answerOfAlice, from: alice)
+        try alice.receive(answerOfBob, from: bob)
+        // From here on they take turns, and nothing is a key exchange any more.
+        for turn in 0..<10 {
+            let (sender, receiver) = turn % 2 == 0 ? (alice, bob) : (bob, alice)
+            let message = try sender.send("\(turn)", to: receiver)
+            #expect(!message.keys[0].isKeyExchange)
+            #expect(try receiver.receive(message, from: sender).text == "\(turn)")
+        }
+    }
+
+    @Test func `a new key exchange replaces the session, and late messages of the old one still decrypt`()
+        throws
+    {
+        let (alice, bob) = try acquainted(22)
+        let late = try (0..<3).map { try alice.send("late \($0)", to: bob) }
+        alice.records = [:]
+        let received = try bob.receive(alice.send("anew", to: bob), from: alice)
+        #expect(received.text == "anew")
+        #expect(received.decrypted.isNewSession)
+        let fresh = bob.stored(alice)
+        #expect(try bob.receive(late[1], from: alice).text == "late 1")
+        #expect(bob.stored(alice) != fresh)
+        #expect(try bob.receive(late[2], from: alice).text == "late 2")
+        try bob.restart()
+        #expect(try bob.receive(late[0], from: alice).text == "late 0")
+    }
+
+    @Test func `an archived session that decrypts becomes the current one`() throws {
+        let (alice, bob) = try acquainted(23)
+        let old = alice.records[bob.address]
+        // Alice replaces the session, Bob never hears of it and answers on the old one.
+        try alice.records[bob.address]?.initiate(
+            with: bob.bundle, own: alice.own.identity, ownDevice: alice.own.id, using: &alice.random)
+        #expect(alice.records[bob.address]?.isUnanswered == true)
+        #expect(try alice.receive(bob.send("old", to: alice), from: bob).text == "old")
+        #expect(alice.records[bob.address]?.isUnanswered == false)
+        #expect(old != nil)
+        #expect(try bob.receive(alice.send("promoted", to: bob), from: alice).text == "promoted")
+    }
+
+    @Test func `a repeated key exchange of an archived session promotes it`() throws {
+        let alice = try Device("alice@example.org", seed: 24)
+        let bob = try Device("bob@example.org", seed: 25)
+        let first = try alice.send("1", to: bob)
+        let second = try alice.send("2", to: bob)
+        try bob.receive(first, from: alice)
+        let old = alice.records[bob.address]
+        alice.records = [:]
+        try bob.receive(alice.send("3", to: bob), from: alice)
+        let received = try bob.receive(second, from: alice)
+        #expect(received.text == "2")
+        #expect(!received.decrypted.isNewSession)
+        alice.records[bob.address] = old
+        #expect(try alice.receive(bob.send("answer", to: alice), from: bob).text == "answer")
+    }
+
+    @Test func `40 archived sessions are kept, the oldest goes first`() throws {
+        let alice = try Device("alice@example.org", seed: 26)
+        let bob = try Device("bob@example.org", seed: 27)
+        var late: [EncryptedMessage] = []
+        for _ in 0...41 {
+            alice.records = [:]
+            try bob.receive(alice.send("x", to: bob), from: alice)
+            late.append(try alice.send("late", to: bob))
+        }
+        bob.preKeys = [:]
+        #expect(throws: DecryptionError.self) { try bob.receive(late[0], from: alice) }
+        let oldest = try bob.receive(late[1], from: alice)
+        #expect(oldest.text == "late")
+        #expect(!oldest.decrypted.isNewSession)
+        try bob.restart()
+        #expect(try bob.receive(late[41], from: alice).text == "late")
+    }
+
+    @Test func `archived sessions full of skipped keys do not add up`() throws {
+        let alice = try Device("alice@example.org", seed: 45)
+        let bob = try Device("bob@example.org", seed: 46)
+        for _ in 0..<8 {
+            alice.records = [:]
+            try bob.receive(alice.send("first", to: bob), from: alice)
+            for _ in 0..<1000 {
+                _ = try alice.records[bob.address]?.encrypt(
+                    SecretBytes(Bytes(repeating: 1, count: 32)), using: &alice.random)
+            }
+            try bob.receive(alice.send("last", to: bob), from: alice)
+        }
+        #expect(try #require(bob.stored(alice)).count < 192 * 1024)
+        try bob.restart()
+        #expect(try bob.receive(alice.send("and on", to: bob), from: alice).text == "and on")
+    }
+
+    @Test func `a changed identity key changes nothing`() throws {
+        let (alice, bob) = try acquainted(28)
+        let impostor = try Device("alice@example.org", seed: 30)
+        let stored = bob.stored(alice)
+        let message = try impostor.send("I am Alice", to: bob)
+        #expect(throws: DecryptionError.identityKeyChanged) { try bob.receive(message, from: alice) }
+        #expect(bob.stored(alice) == stored)
+        #expect(bob.preKeys.count == 99)
+        #expect(throws: EncryptionError.identityKeyChanged) {
+            try bob.records[alice.address]?.initiate(
+                with: impostor.bundle, own: bob.own.identity, ownDevice: bob.own.id, using: &bob.random)
+        }
+        #expect(bob.stored(alice) == stored)
+    }
+
+    @Test func `a record can be bound to an identity before there is a session`() throws {
+        let alice = try Device("alice@example.org", seed: 31)
+        let impostor = try Device("alice@example.org", seed: 32)
+        let bob = try Device("bob@example.org", seed: 33)
+        bob.records[alice.address] = SessionRecord(expecting: alice.own.identity.publicKey)
+        try bob.restart()
+        #expect(bob.records[alice.address]?.isEmpty == true)
+        let forged = try impostor.send("x", to: bob)
+        #expect(throws: DecryptionError.identityKeyChanged) { try bob.receive(forged, from: alice) }
+        #expect(try bob.receive(alice.send("y", to: bob), from: alice).text == "y")
+    }
+
+    @Test func `the sign of an identity is learnt from the bundle`() throws {
+        let alice = try Device("alice@example.org", seed: 34, sign: true)
+        let bob = try Device("bob@example.org", seed: 35)
+        try bob.receive(alice.send("x", to: bob), from: alice)
+        var record = try #require(bob.records[alice.address])
+        #expect(record.remoteIdentity?.curve25519 == alice.own.identity.publicKey.curve25519)
+        try record.initiate(
+            with: Bundle(alice.bundle.element), own: bob.own.identity, ownDevice: bob.own.id,
+            using: &bob.random)
+        #expect(record.remoteIdentity == alice.own.identity.publicKey)
+    }
+
+    @Test func `unknown pre-keys are named`() throws {
+        let alice = try Device("alice@example.org", seed: 36)
+        let bob = try Device("bob@example.org", seed: 37)
+        let message = try alice.send("x", to: bob)
+        let used = try PreKeySignalMessage(message.keys[0].data).preKeyID
+        let preKey = bob.preKeys.removeValue(forKey: used)
+        #expect(throws: DecryptionError.preKeyUnknown(used)) { try bob.receive(message, from: alice) }
+        bob.preKeys[used] = preKey
+        let signed = bob.signedPreKeys.removeValue(forKey: 1)
+        #expect(throws: DecryptionError.signedPreKeyUnknown(1)) { try bob.receive(message, from: alice) }
+        bob.signedPreKeys[1] = signed
+        #expect(bob.records.isEmpty)
+        #expect(try bob.receive(message, from: alice).text == "x")
+    }
+
+    @Test func `a second sender with the same pre-key is served while the key is kept`() throws {
+        let bob = try Device("bob@example.org", seed: 38)
+        let all = bob.preKeys
+        bob.preKeys = all.filter { $0.key == 1 }
+        let alice = try Device("alice@example.org", seed: 39)
+        let carol = try Device("carol@example.org", seed: 40)
+        let first = try alice.send("a", to: bob)
+        let second = try carol.send("c", to: bob)
+        bob.keepsPreKeys = true
+        #expect(try bob.receive(first, from: alice).decrypted.usedPreKey == 1)
+        #expect(try bob.receive(second, from: carol).decrypted.usedPreKey == 1)
+        bob.preKeys = [:]
+        let third = try Device("dave@example.org", seed: 41)
+        bob.preKeys = all.filter { $0.key == 1 }
+        let late = try third.send("d", to: bob)
+        bob.preKeys = [:]
+        #expect(throws: DecryptionError.preKeyUnknown(1)) { try bob.receive(late, from: third) }
+    }
+
+    @Test func `a failing store is not the sender's fault`() throws {
+        struct Broken: PreKeyStore {
+            struct Failure: Error {}
+            func preKey(_ id: UInt32) throws -> KeyPair? { throw Failure() }
+            func signedPreKey(_ id: UInt32) throws -> KeyPair? { throw Failure() }
+        }
+        let alice = try Device("alice@example.org", seed: 42)
+        let bob = try Device("bob@example.org", seed: 43)
+        let key = try alice.send("x", to: bob).keys[0]
+        var record = SessionRecord()
+        #expect(throws: DecryptionError.preKeyStoreFailed) {
+            try record.decrypt(key.data, isKeyExchange: true, own: bob.own.identity, preKeys: Broken())
+        }
+        #expect(record.isEmpty)
+    }
+
+    @Test func `one message reaches several devices, and a failure changes no record`() throws {
+        let alice = try Device("alice@example.org", seed: 44)
+        let bobs = try (0..<3).map { try Device("bob@example.org", seed: 50 + $0) }
+        var recipients = try bobs.map { bob in
+            var record = SessionRecord()
+            try record.initiate(
+                with: bob.bundle, own: alice.own.identity, ownDevice: alice.own.id, using: &alice.random)
+            return Recipient(address: bob.address, record: record)
+        }
+        let message = try Fanout.encrypt(
+            Bytes("all".utf8), from: alice.own.id, to: &recipients, using: &alice.random)
+        #expect(message.sid == alice.own.id)
+        #expect(message.keys.map(\.rid) == bobs.map(\.own.id))
+        for bob in bobs { #expect(try bob.receive(message, from: alice).text == "all") }
+
+        recipients[2].record = SessionRecord()
+        let before = recipients.map { $0.record.serialized().bytes }
+        #expect(throws: FanoutError.recipient(bobs[2].address, .noSession)) {
+            try Fanout.encrypt(nil, from: alice.own.id, to: &recipients, using: &alice.random)
+        }
+        #expect(recipients.map { $0.record.serialized().bytes } == before)
+        recipients = []
+        #expect(throws: FanoutError.noRecipients) {
+            try Fanout.encrypt(nil, from: alice.own.id, to: &recipients, using: &alice.random)
+        }
+    }
+}

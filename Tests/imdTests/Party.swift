@@ -1,0 +1,142 @@
+// One account without a network: its store, and what it makes of stanzas. Tests carry them between parties.
+import Foundation
+import IMCrypto
+import LocalAPI
+import OMEMO
+import Store
+import XMPP
+
+@testable import imd
+
+/// Deletes its folder when the test is over.
+final class Party: Sendable {
+    let jid: JID
+    let folder: String
+    let store: Store
+    let own: OwnIdentity
+
+    init(_ name: String) async throws {
+        jid = try JID(name)
+        folder = FileManager.default.temporaryDirectory.path + "/imd-party-\(UUID().uuidString)"
+        store = try Store.open(at: folder + "/imd.sqlite")
+        var random = SystemRandomNumberGenerator()
+        let device = OwnDevice.generate(avoiding: [], at: 0, using: &random)
+        let id = try await store.write { [jid] tx in
+            let id = try tx.addAccount(
+                NewAccount(
+                    jid: jid, settings: AccountSettings(), device: device.id, identity: device.identity,
+                    createdAt: 0))
+            try tx.addPreKeys(device.preKeys, account: id)
+            try tx.add(device.signedPreKey, account: id)
+            return id
+        }
+        own = OwnIdentity(account: id, jid: jid, device: device.id, identity: device.identity)
+    }
+
+    deinit {
+        try? store.close()
+        try? FileManager.default.removeItem(atPath: folder)
+    }
+
+    static let now: Int64 = 1_700_000_000_000
+
+    func write<T: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> T) async throws -> T {
+        try await store.write(body)
+    }
+
+    /// What arrives from `sender`, as one read.
+    @discardableResult
+    func receive(_ stanzas: Element..., from sender: JID) async throws -> Inbound.Effects {
+        let work = stanzas.map { stanza in
+            var stanza = stanza
+            stanza["from"] = sender.description
+            return Work.stanza(stanza)
+        }
+        let inbound = Inbound(own: own, announcesStanzaIDs: true, now: Self.now)
+        return try await store.write { tx in
+            var inbound = inbound
+            return try inbound.receive(work, tx)
+        }
+    }
+
+    func bundle() async throws -> OMEMO.Bundle {
+        try await store.write { [own] in try $0.currentBundle(of: own, now: Self.now) }
+    }
+
+    /// Learns the devices of another party, as from its published list.
+    func meet(_ other: Party) async throws {
+        let list = OMEMO.DeviceList([other.own.device])
+        try await store.write { [own] tx in
+            try DeviceLists(own: own, now: Self.now).update(other.jid, list, tx)
+        }
+    }
+
+    /// Puts somebody on the roster.
+    func befriend(_ contact: JID, _ subscription: RosterItem.Subscription = .both) async throws {
+        try await store.write { [own] tx in
+            try tx.applyRosterItem(
+                RosterItem(contact, subscription: subscription), version: nil, account: own.account)
+        }
+    }
+
+    /// Encrypts a text for another party and takes the finished stanza out of the outbox.
+    func encrypt(_ body: String, to other: Party, id: String? = nil) async throws -> Element {
+        let address = DeviceAddress(jid: other.jid, device: other.own.device)
+        let outbound = Outbound(own: own, now: Self.now, bundles: [address: try await other.bundle()])
+        let request = SendRequest(chat: other.jid, body: body, clientID: id, plaintext: false)
+        let outcome = try await store.write { try outbound.accept(request, mayEncrypt: true, $0).outcome }
+        guard case .enqueued? = outcome else { throw Failure.notEncrypted }
+        return try await outbox().last ?? { throw Failure.notEncrypted }()
+    }
+
+    enum Failure: Error { case notEncrypted }
+
+    /// The stanzas that wait to be sent.
+    func outbox() async throws -> [Element] {
+        let entries = try await store.read { [own] in try $0.outbox(account: own.account, limit: 100) }
+        return try entries.map { try Element(stanza: $0.stanza) }
+    }
+
+    /// Flips a bit in every session row, as a bad disk would.
+    func damageSessions() throws {
+        let shell = Process()
+        shell.executableURL = URL(fileURLWithPath: "/usr/bin/python3")
+        shell.arguments = [
+            "-c",
+            """
+            import sqlite3, sys
+            db = sqlite3.connect(sys.argv[1])
+            for row, record in db.execute("SELECT rowid, record FROM session").fetchall():
+                damaged = record[:-1] + bytes([record[-1] ^ 1])
+                db.execute("UPDATE session SET record = ? WHERE rowid = ?", (damaged, row))
+            db.commit()
+            """, folder + "/imd.sqlite",
+        ]
+        try shell.run()
+        shell.waitUntilExit()
+    }
+
+    func events(_ type: EventType) async throws -> [EventRecord] {
+        try await store.read { try $0.events(after: 0, types: [type.rawValue], limit: 10_000) }
+    }
+
+    func bodies() async throws -> [String] {
+        try await events(.message).compactMap { $0.message?.body }
+    }
+}
+
+extension Element {
+    /// A stanza from its bytes.
+    init(stanza: [UInt8]) throws {
+        let parser = XMLParser()
+        let header = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
+        _ = try parser.feed(Array(header.utf8))
+        guard case .element(let element)? = try parser.feed(stanza).first else {
+            throw CodecError.missing("stanza")
+        }
+        self = element
+    }
+}
+
+/// A stanza written down as text.
+func stanza(_ text: String) throws -> Element { try Element(stanza: Array(text.utf8)) }

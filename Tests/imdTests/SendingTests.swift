@@ -1,0 +1,159 @@
+// What goes out, to whom, and what never does (threats.md rows 21, 29, 30).
+import IMCrypto
+import LocalAPI
+import OMEMO
+import Store
+import Testing
+import XMPP
+
+@testable import imd
+
+struct SendingTests {
+    @Test func `the text is in no stanza`() async throws {
+        let (alice, bob) = try await pair()
+        let message = try await alice.encrypt("a secret word", to: bob)
+        let text = String(decoding: message.xml(), as: UTF8.self)
+        #expect(!text.contains("secret"))
+        #expect(message.child("body", in: Namespace.client)?.text == MessageStanza.fallback)
+    }
+
+    @Test func `an empty device list fails and sends nothing`() async throws {
+        let (alice, bob) = try await pair()
+        _ = try await alice.encrypt("hello", to: bob)
+        try await alice.write { [alice] tx in
+            try DeviceLists(own: alice.own, now: Party.now).update(bob.jid, OMEMO.DeviceList([]), tx)
+        }
+        let before = try await alice.outbox().count
+        let outbound = Outbound(own: alice.own, now: Party.now)
+        let request = SendRequest(chat: bob.jid, body: "again", clientID: nil, plaintext: false)
+        let accepted = try await alice.write { try outbound.accept(request, mayEncrypt: true, $0) }
+        let (outcome, message) = (accepted.outcome, accepted.message.id)
+        guard case .noTrustedDevice? = outcome else {
+            Issue.record("\(String(describing: outcome))")
+            return
+        }
+        #expect(try await alice.outbox().count == before)
+        let state = try await alice.write { try $0.message(row: message)?.state }
+        #expect(state == .failed)
+    }
+
+    @Test func `a device without bundle is left out by name, and alone it stops the message`() async throws {
+        let (alice, bob) = try await pair()
+        let address = DeviceAddress(jid: bob.jid, device: bob.own.device)
+        let outbound = Outbound(own: alice.own, now: Party.now, failures: [address: .noBundle])
+        let request = SendRequest(chat: bob.jid, body: "hello", clientID: nil, plaintext: false)
+        let outcome = try await alice.write { try outbound.accept(request, mayEncrypt: true, $0).outcome }
+        guard case .noTrustedDevice(let excluded)? = outcome else {
+            Issue.record("\(String(describing: outcome))")
+            return
+        }
+        #expect(excluded.map { $0.reason } == ["no-bundle"])
+        #expect(excluded.map { $0.device } == [bob.own.device])
+    }
+
+    @Test func `a bundle with another identity key is refused`() async throws {
+        let (alice, bob) = try await pair()
+        let mallory = try await Party("m@evil.example")
+        let address = DeviceAddress(jid: bob.jid, device: bob.own.device)
+        let known = try await bob.bundle().identityKey
+        _ = try await alice.write { [alice] tx in
+            try tx.setIdentity(account: alice.own.account, address, known, policy: .btbv, now: Party.now)
+        }
+        let outbound = Outbound(
+            own: alice.own, now: Party.now, bundles: [address: try await mallory.bundle()])
+        let request = SendRequest(chat: bob.jid, body: "hello", clientID: nil, plaintext: false)
+        let outcome = try await alice.write { try outbound.accept(request, mayEncrypt: true, $0).outcome }
+        guard case .noTrustedDevice(let excluded)? = outcome else {
+            Issue.record("\(String(describing: outcome))")
+            return
+        }
+        #expect(excluded.map { $0.reason } == ["key-changed"])
+        let stored = try await alice.write { [own = alice.own] in
+            try $0.device(account: own.account, address)?.identityKey
+        }
+        #expect(stored == known)
+    }
+
+    @Test func `after one verification a new device gets nothing by itself`() async throws {
+        let (alice, bob) = try await pair()
+        _ = try await alice.encrypt("hello", to: bob)
+        let second = try await Party("bob@example.org")
+        let devices = [bob.own.device, second.own.device]
+        let secondAddress = DeviceAddress(jid: bob.jid, device: second.own.device)
+        try await alice.write { [alice] tx in
+            try tx.setTrust(
+                .verified, account: alice.own.account, DeviceAddress(jid: bob.jid, device: bob.own.device))
+            try DeviceLists(own: alice.own, now: Party.now).update(bob.jid, OMEMO.DeviceList(devices), tx)
+        }
+        let outbound = Outbound(
+            own: alice.own, now: Party.now, bundles: [secondAddress: try await second.bundle()])
+        let request = SendRequest(chat: bob.jid, body: "again", clientID: nil, plaintext: false)
+        let outcome = try await alice.write { try outbound.accept(request, mayEncrypt: true, $0).outcome }
+        guard case .enqueued(let delivery)? = outcome else {
+            Issue.record("\(String(describing: outcome))")
+            return
+        }
+        #expect(delivery.devices.map { $0.device } == [bob.own.device])
+        #expect(delivery.excluded.map { $0.device } == [second.own.device])
+        #expect(try await alice.events(.device).count == 1)
+    }
+
+    @Test func `an idempotency key stands for one message`() async throws {
+        let (alice, bob) = try await pair()
+        _ = try await alice.encrypt("hello", to: bob, id: "backup-1")
+        let outbound = Outbound(own: alice.own, now: Party.now)
+        let same = SendRequest(chat: bob.jid, body: "hello", clientID: "backup-1", plaintext: false)
+        let again = try await alice.write { try outbound.accept(same, mayEncrypt: true, $0) }
+        #expect(again.isDuplicate)
+        #expect(try await alice.outbox().count == 1)
+        let other = SendRequest(chat: bob.jid, body: "other", clientID: "backup-1", plaintext: false)
+        await #expect(throws: UserError.self) {
+            try await alice.write { try outbound.accept(other, mayEncrypt: true, $0) }
+        }
+    }
+
+    @Test func `fallback aside, plaintext leaves only by explicit command`() async throws {
+        let (alice, bob) = try await pair()
+        let outbound = Outbound(own: alice.own, now: Party.now)
+        let request = SendRequest(chat: bob.jid, body: "in clear", clientID: nil, plaintext: true)
+        _ = try await alice.write { try outbound.accept(request, mayEncrypt: true, $0) }
+        let stanza = try #require(try await alice.outbox().last)
+        #expect(stanza.child("body", in: Namespace.client)?.text == "in clear")
+        #expect(stanza.child("encrypted", in: ProtocolVersion.legacy.rawValue) == nil)
+    }
+
+    @Test func `a failed message may be tried again with its key`() async throws {
+        let (alice, bob) = try await pair()
+        let address = DeviceAddress(jid: bob.jid, device: bob.own.device)
+        let request = SendRequest(chat: bob.jid, body: "hello", clientID: "k", plaintext: false)
+        let without = Outbound(own: alice.own, now: Party.now, failures: [address: .noBundle])
+        let failed = try await alice.write { try without.accept(request, mayEncrypt: true, $0) }
+        let with = Outbound(own: alice.own, now: Party.now, bundles: [address: try await bob.bundle()])
+        let again = try await alice.write { try with.accept(request, mayEncrypt: true, $0) }
+        #expect(!again.isDuplicate)
+        #expect(again.message.id == failed.message.id)
+        #expect(try await alice.outbox().count == 1)
+    }
+
+    @Test func `a message behind one that waits for keys waits too`() async throws {
+        let (alice, bob) = try await pair()
+        let address = DeviceAddress(jid: bob.jid, device: bob.own.device)
+        let outbound = Outbound(own: alice.own, now: Party.now, bundles: [address: try await bob.bundle()])
+        for (body, mayEncrypt) in [("first", false), ("second", true)] {
+            let request = SendRequest(chat: bob.jid, body: body, clientID: nil, plaintext: false)
+            let accepted = try await alice.write { try outbound.accept(request, mayEncrypt: mayEncrypt, $0) }
+            #expect(accepted.outcome == nil)
+        }
+        let (outcomes, missing) = try await alice.write { try outbound.encryptWaiting(in: bob.jid, $0) }
+        #expect(missing.isEmpty)
+        #expect(outcomes.count == 2)
+        for stanza in try await alice.outbox() { try await bob.receive(stanza, from: alice.jid) }
+        #expect(try await bob.bodies() == ["first", "second"])
+    }
+
+    private func pair() async throws -> (Party, Party) {
+        let (alice, bob) = (try await Party("alice@example.org"), try await Party("bob@example.org"))
+        try await alice.meet(bob)
+        return (alice, bob)
+    }
+}
