@@ -36,12 +36,19 @@ public struct AccountStatus: Documented, Equatable {
     public var fingerprint: String
     /// Why it is not online.
     public var reason: UserError?
+    /// The archive of the server is being read.
+    public var catchingUp: Bool?
+    /// The login took up the stream of the one before (XEP-0198 §5).
+    public var resumed: Bool?
+    /// How many messages are not yet with the server; nil from an imd that does not tell.
+    public var queued: Int64?
 
     /// A status from its parts.
     public init(
         jid: String, state: AccountState, since: Timestamp, resource: String? = nil, server: String? = nil,
         tls: String? = nil, mechanism: String? = nil, channelBinding: String? = nil, device: UInt32,
-        fingerprint: String, reason: UserError? = nil
+        fingerprint: String, reason: UserError? = nil, catchingUp: Bool? = nil, resumed: Bool? = nil,
+        queued: Int64? = nil
     ) {
         self.jid = jid
         self.state = state
@@ -54,6 +61,9 @@ public struct AccountStatus: Documented, Equatable {
         self.device = device
         self.fingerprint = fingerprint
         self.reason = reason
+        self.catchingUp = catchingUp
+        self.resumed = resumed
+        self.queued = queued
     }
 
     /// The members on the wire.
@@ -71,6 +81,11 @@ public struct AccountStatus: Documented, Equatable {
         Field("device", .device, "OMEMO device id of this imd"),
         Field("fingerprint", .string, "fingerprint of this imd's identity key, 64 hexadecimal digits"),
         .optional("reason", .object(UserError.self), "why it is not online, when it should be"),
+        .optional(
+            "catchingUp", .boolean, "what came while it was away is being read from the archive of the server"
+        ),
+        .optional("resumed", .boolean, "this connection took up the one before, so nothing was missed"),
+        .optional("queued", .count, "how many messages are not yet with the server"),
     ]
 }
 

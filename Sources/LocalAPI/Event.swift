@@ -20,6 +20,10 @@ public enum EventDetail: Equatable, Sendable {
     case undecryptable(UndecryptableDetail)
     /// Something else went wrong.
     case error(UserError)
+    /// Something that was sent to us could not be taken in.
+    case gap(GapDetail)
+    /// Events were dropped before the consumer acknowledged them.
+    case overflow(OverflowDetail)
 
     /// The type's name on the wire.
     public var type: EventType {
@@ -33,6 +37,8 @@ public enum EventDetail: Equatable, Sendable {
         case .account: .account
         case .undecryptable: .undecryptable
         case .error: .error
+        case .gap: .gap
+        case .overflow: .overflow
         }
     }
 
@@ -42,6 +48,7 @@ public enum EventDetail: Equatable, Sendable {
         case .message(let message): message.chat
         case .state(let detail): detail.chat
         case .undecryptable(let detail): detail.chat
+        case .gap(let detail): detail.chat
         default: nil
         }
     }
@@ -72,6 +79,8 @@ public enum EventDetail: Equatable, Sendable {
             case .account: .account(try AccountDetail(json: json))
             case .undecryptable: .undecryptable(try UndecryptableDetail(json: json))
             case .error: .error(try UserError(json: json))
+            case .gap: .gap(try GapDetail(json: json))
+            case .overflow: .overflow(try OverflowDetail(json: json))
             }
     }
 
@@ -86,6 +95,8 @@ public enum EventDetail: Equatable, Sendable {
         case .account(let detail): try JSONValue(encoding: detail)
         case .undecryptable(let detail): try JSONValue(encoding: detail)
         case .error(let detail): try JSONValue(encoding: detail)
+        case .gap(let detail): try JSONValue(encoding: detail)
+        case .overflow(let detail): try JSONValue(encoding: detail)
         }
     }
 }
@@ -186,13 +197,14 @@ public struct Event: Equatable, Sendable {
             writer.raw(#","reason":"#)
             writer.string(reason)
         }
+        if let damaged = message.damaged { writer.raw(damaged ? #","damaged":true"# : #","damaged":false"#) }
         writer.raw("}}\n")
         return writer.bytes
     }
 
     /// The members every event has.
     public static let commonFields: [Field] = [
-        Field("number", .count, "its number, growing, never used again"),
+        Field("number", .count, "its number, growing, never used again but by overflow"),
         Field("type", .word(EventType.self), "what happened"),
         .optional("account", .jid, "bare JID of our account; absent when it concerns none"),
         Field("at", .timestamp, "when it happened; for a message, when it was sent"),
@@ -209,6 +221,12 @@ public struct Event: Equatable, Sendable {
         (.account, "the connection of an account changed", AccountDetail.self),
         (.undecryptable, "a message came that cannot be read", UndecryptableDetail.self),
         (.error, "something else went wrong", UserError.self),
+        (.gap, "something that was sent to us could not be taken in", GapDetail.self),
+        (
+            .overflow,
+            "events were dropped to save room before this consumer acknowledged them; comes whatever types are asked for",
+            OverflowDetail.self
+        ),
     ]
 }
 

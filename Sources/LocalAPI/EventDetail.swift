@@ -20,6 +20,10 @@ public enum EventType: String, Codable, CaseIterable, Sendable {
     case undecryptable
     /// Something else went wrong.
     case error
+    /// Something that was sent to us could not be taken in.
+    case gap
+    /// Events were dropped before the consumer acknowledged them.
+    case overflow
 }
 
 /// A message we sent has come further.
@@ -233,5 +237,68 @@ public struct UndecryptableDetail: Documented, Equatable {
         Field("from", .jid, "bare JID of who sent it"),
         .optional("device", .device, "the device that sent it, if known"),
         Field("reason", .string, "why it cannot be read"),
+    ]
+}
+
+/// Something that was sent to us could not be taken in.
+public struct GapDetail: Documented, Equatable {
+    /// Why not.
+    public enum Reason: String, Codable, CaseIterable, Sendable {
+        /// Beyond the limits of what imd reads.
+        case tooLarge = "too-large"
+        /// What is stored here and needed for it does not match its checksum.
+        case damaged
+        /// The server no longer keeps the archive from where we had read it.
+        case archiveExpired = "archive-expired"
+        /// Not what the protocol wants.
+        case malformed
+    }
+
+    /// Why.
+    public var reason: Reason
+    /// Bare JID of the chat, if known.
+    public var chat: String?
+    /// Archive id, if known.
+    public var id: String?
+
+    /// From its parts.
+    public init(reason: Reason, chat: String? = nil, id: String? = nil) {
+        self.reason = reason
+        self.chat = chat
+        self.id = id
+    }
+
+    /// The members on the wire.
+    public static let fields: [Field] = [
+        Field(
+            "reason", .word(Reason.self),
+            """
+            why: beyond the limits of imd, something stored here that it needs is damaged, the server no longer has \
+            what came while we were away, or it breaks the protocol
+            """),
+        .optional("chat", .jid, "bare JID of the chat, if known"),
+        .optional("id", .string, "its id in the archive of the server, if known"),
+    ]
+}
+
+/// Events were dropped before the consumer acknowledged them.
+public struct OverflowDetail: Documented, Equatable {
+    /// The last event before those that are missing.
+    public var after: Int64
+    /// The last of those that are missing; the number of the event itself.
+    public var through: Int64
+
+    /// From its parts.
+    public init(after: Int64, through: Int64) {
+        self.after = after
+        self.through = through
+    }
+
+    /// The members on the wire.
+    public static let fields: [Field] = [
+        Field("after", .count, "number of the last event before those that were dropped"),
+        Field(
+            "through", .count,
+            "number of the last event that was dropped, which is also the number of this one"),
     ]
 }

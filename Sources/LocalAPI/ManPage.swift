@@ -82,6 +82,10 @@ public enum ManPage {
         what it has not acknowledged with
         .Ic event.ack
         comes again after the next subscription.
+        Old events are dropped when there are too many of them;
+        a consumer that had not acknowledged them gets
+        .Ic overflow
+        first.
         """
 
     private static let closing = """

@@ -100,12 +100,14 @@ public struct Message: Documented, Equatable {
     public var state: DeliveryState?
     /// Why it failed; only in history.
     public var reason: String?
+    /// The stored row does not match its checksum.
+    public var damaged: Bool?
 
     /// From its parts.
     public init(
         account: String, chat: String, from: String, direction: Direction, body: String,
         encryption: Encryption?,
-        id: String, at: Timestamp, state: DeliveryState? = nil, reason: String? = nil
+        id: String, at: Timestamp, state: DeliveryState? = nil, reason: String? = nil, damaged: Bool? = nil
     ) {
         self.account = account
         self.chat = chat
@@ -117,10 +119,11 @@ public struct Message: Documented, Equatable {
         self.at = at
         self.state = state
         self.reason = reason
+        self.damaged = damaged
     }
 
     enum CodingKeys: String, CodingKey {
-        case account, chat, from, direction, body, encryption, id, at, state, reason
+        case account, chat, from, direction, body, encryption, id, at, state, reason, damaged
     }
 
     /// Writes the members in order; `encryption` is null for plaintext, never left out.
@@ -136,6 +139,7 @@ public struct Message: Documented, Equatable {
         try container.encode(at, forKey: .at)
         try container.encodeIfPresent(state, forKey: .state)
         try container.encodeIfPresent(reason, forKey: .reason)
+        try container.encodeIfPresent(damaged, forKey: .damaged)
     }
 
     /// The members on the wire.
@@ -150,5 +154,6 @@ public struct Message: Documented, Equatable {
         Field("at", .timestamp, "when it was sent, as far as known"),
         .optional("state", .word(DeliveryState.self), "how far it has come; not in events"),
         .optional("reason", .string, "why it failed; not in events"),
+        .optional("damaged", .boolean, "true when the stored message does not match its checksum"),
     ]
 }

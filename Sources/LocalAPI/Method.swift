@@ -53,14 +53,15 @@ public let alwaysPossible: [ErrorCode] = [.badJSON, .badRequest, .tooLarge, .inv
 
 /// Every method, in the order of the manual.
 public let allMethods: [any Method.Type] = [
-    DaemonStatus.self,
+    DaemonStatus.self, DaemonCheck.self,
     AccountAdd.self, AccountList.self, AccountRemove.self, AccountConnect.self, AccountDisconnect.self,
-    MessageSend.self, MessageList.self, MessageGet.self,
+    MessageSend.self, MessageList.self, MessageGet.self, MessageDisplayed.self,
+    OutboxList.self, OutboxCancel.self, OutboxRetry.self,
     ContactList.self, ContactAdd.self, ContactRemove.self, ContactApprove.self,
     PresenceSet.self,
     DeviceList.self,
     EventSubscribe.self, EventAck.self,
-    ConsumerList.self, ConsumerRemove.self,
+    ConsumerList.self, ConsumerRemove.self, ConsumerRewind.self,
     RPCDiscover.self,
 ]
 

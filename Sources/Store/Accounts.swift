@@ -87,8 +87,10 @@ public struct AccountRecord: Sendable, Identifiable {
     public var pinnedMechanism: String?
     /// The roster's `ver` (RFC 6121 §2.6).
     public var rosterVersion: String?
-    /// Id of the last archived message that was fetched (XEP-0313).
+    /// Id of an archived message (XEP-0313): everything in the archive up to it is stored.
     public var archivePosition: String?
+    /// When that message was sent, Unix milliseconds, UTC; for an archive that does not know the id any more.
+    public var archivePositionAt: Int64?
     /// Our device id.
     public let device: UInt32
     /// Our device's identity.
@@ -200,18 +202,23 @@ extension Transaction {
         try run("UPDATE account SET rosterVersion = ?2 WHERE id = ?1", account, version)
     }
 
-    /// Id of the last archived message that was fetched (XEP-0313).
-    public func setArchivePosition(_ position: String?, account: Int64) throws(StoreError) {
-        try run("UPDATE account SET archivePosition = ?2 WHERE id = ?1", account, position)
+    /// Everything in the archive up to the message of that id is stored (XEP-0313).
+    /// - Parameter at: when it was sent, Unix milliseconds, UTC.
+    public func setArchivePosition(_ position: String?, at: Int64?, account: Int64) throws(StoreError) {
+        try run(
+            "UPDATE account SET archivePosition = ?2, archivePositionAt = ?3 WHERE id = ?1", account,
+            position,
+            at)
     }
 
-    private static let selectAccounts = """
+    static let selectAccounts = """
         SELECT id, jid, password, passwordCommand, host, port, tls, caFile, allowPlain, resource, enabled,
-          pinnedMechanism, rosterVersion, archivePosition, device, identitySeed, nextPreKeyID, checksum, createdAt
+          pinnedMechanism, rosterVersion, archivePosition, device, identitySeed, nextPreKeyID, checksum, createdAt,
+          archivePositionAt
         FROM account
         """
 
-    private func account(_ row: Row) throws(StoreError) -> AccountRecord {
+    func account(_ row: Row) throws(StoreError) -> AccountRecord {
         let id = row.integer(0)
         let device = try row.id(14)
         let seed = row.withBytes(15) { SecretBytes($0) }
@@ -225,8 +232,9 @@ extension Transaction {
             resource: row.optionalText(9), enabled: row.bool(10))
         return AccountRecord(
             id: id, jid: try row.jid(1), settings: settings, pinnedMechanism: row.optionalText(11),
-            rosterVersion: row.optionalText(12), archivePosition: row.optionalText(13), device: device,
-            identity: identity, nextPreKeyID: try row.id(16), createdAt: row.integer(18))
+            rosterVersion: row.optionalText(12), archivePosition: row.optionalText(13),
+            archivePositionAt: row.optionalInteger(19), device: device, identity: identity,
+            nextPreKeyID: try row.id(16), createdAt: row.integer(18))
     }
 
     private func checksum(account: Int64, device: UInt32, seed: SecretBytes) -> Bytes {

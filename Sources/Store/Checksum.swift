@@ -1,4 +1,4 @@
-// Detects changed bytes in rows that hold keys; SQLite's own checks do not look inside a cell.
+// Detects changed bytes in rows that hold keys, messages and what is to be sent; SQLite's own checks do not look inside a cell.
 import Glibc
 import IMCrypto
 
@@ -28,6 +28,16 @@ struct Checksum: ~Copyable {
     mutating func add(_ text: String) {
         var text = text
         text.withUTF8 { add(UnsafeRawBufferPointer($0)) }
+    }
+
+    /// A missing text is not an empty one.
+    mutating func add(_ text: String?) {
+        if let text { add(text) } else { add(-1) }
+    }
+
+    mutating func add(_ number: Int64?) {
+        add(Int64(number == nil ? 0 : 1))
+        if let number { add(number) }
     }
 
     /// What is stored. Ask once, and either for this or for `matches`.

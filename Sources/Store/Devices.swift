@@ -17,6 +17,14 @@ public struct DeviceRecord: Sendable {
     public let firstSeenAt: Int64
     /// When a message from it was decrypted last, Unix milliseconds.
     public let lastReceivedAt: Int64?
+    /// Whether key and trust are not what was stored: they count as unknown and undecided until the key is seen again
+    /// and a person decides.
+    public var isDamaged = false
+}
+
+extension DeviceRecord {
+    /// Whether the trust is a person's word.
+    fileprivate var isDecided: Bool { trust == .verified || trust == .distrusted }
 }
 
 /// What a device list changed.
@@ -54,18 +62,19 @@ extension Transaction {
     public func devices(account: Int64, jid: JID) throws(StoreError) -> [DeviceRecord] {
         try rows(
             "\(Self.selectDevices) WHERE account = ? AND jid = ? ORDER BY device", account, jid.bare
-        ) { (row) throws(StoreError) in
-            try device(row, DeviceAddress(jid: jid, device: row.id(1)), account: account)
-        }
+        ) { row in
+            (try? row.id(1)).map { device(row, DeviceAddress(jid: jid, device: $0), account: account) }
+        }.compactMap { $0 }
     }
 
-    /// All devices known to an account.
+    /// All devices known to an account. A row whose address cannot be read is nobody's and left out.
     public func devices(account: Int64) throws(StoreError) -> [DeviceRecord] {
         try rows(
             "\(Self.selectDevices) WHERE account = ? ORDER BY jid, device", account
-        ) { (row) throws(StoreError) in
-            try device(row, DeviceAddress(jid: row.jid(0), device: row.id(1)), account: account)
-        }
+        ) { row in
+            guard let jid = try? row.jid(0), let id = try? row.id(1) else { return nil }
+            return device(row, DeviceAddress(jid: jid, device: id), account: account)
+        }.compactMap { $0 }
     }
 
     /// One device.
@@ -73,9 +82,7 @@ extension Transaction {
         try first(
             "\(Self.selectDevices) WHERE account = ? AND jid = ? AND device = ?", account, address.jid,
             address.device
-        ) { (row) throws(StoreError) in
-            try device(row, address, account: account)
-        }
+        ) { device($0, address, account: account) }
     }
 
     /// Takes over a device list: the first `maxDevices` of its ids. Devices that left it are kept, with their keys
@@ -127,7 +134,8 @@ extension Transaction {
     ) throws(StoreError) -> Int {
         let room = Self.maxDevices - count
         if new <= room { return room }
-        let order = unlisted.filter { $0.trust == .undecided || $0.trust == .blind }.sorted {
+        // A damaged one may be one that a person decided on.
+        let order = unlisted.filter { !$0.isDamaged && !$0.isDecided }.sorted {
             guard ($0.identityKey == nil) == ($1.identityKey == nil) else { return $0.identityKey == nil }
             return ($0.lastReceivedAt ?? $0.firstSeenAt) < ($1.lastReceivedAt ?? $1.firstSeenAt)
         }
@@ -162,7 +170,8 @@ extension Transaction {
             return try compare(key, identityKey, of: known, account: account)
         }
         let others = try devices(account: account, jid: address.jid).filter { $0.address != address }
-        let trust = policy.levelForNewDevice(among: others.map(\.trust))
+        // A damaged device may be one that was verified: then nobody else is trusted blindly.
+        let trust = policy.levelForNewDevice(among: others.map { $0.isDamaged ? .verified : $0.trust })
         return try setIdentity(account: account, address, identityKey, trust: trust, now: now)
     }
 
@@ -179,7 +188,8 @@ extension Transaction {
         }
         if let key = known.identityKey { return try compare(key, identityKey, of: known, account: account) }
         if try isTaken(identityKey, by: address, account: account) { return .taken }
-        let trust = known.trust == .undecided ? trust : known.trust
+        // What was decided on a damaged device is lost, be it that it must never receive: only a person decides again.
+        let trust = known.isDamaged || known.trust != .undecided ? known.trust : trust
         try update(address, identityKey, trust, account: account)
         return .new
     }
@@ -229,12 +239,15 @@ extension Transaction {
         try removeSessions(account: account, address)
     }
 
-    /// - Returns: false if the device is not known.
+    /// - Returns: false if the device is not known, or is damaged and would receive: nobody can have compared a key
+    ///   that is not there.
     @discardableResult
     public func setTrust(
         _ trust: TrustLevel, account: Int64, _ address: DeviceAddress
     ) throws(StoreError) -> Bool {
-        guard let device = try device(account: account, address) else { return false }
+        guard let device = try device(account: account, address), !(device.isDamaged && trust.receives) else {
+            return false
+        }
         try update(address, device.identityKey, trust, account: account)
         return true
     }
@@ -280,28 +293,20 @@ extension Transaction {
             address.jid, address.device, active)
     }
 
-    private static let selectDevices = """
+    static let selectDevices = """
         SELECT jid, device, identityKey, curve25519, trust, active, firstSeenAt, lastReceivedAt, checksum FROM device
         """
 
-    private func device(
-        _ row: Row, _ address: DeviceAddress, account: Int64
-    ) throws(StoreError) -> DeviceRecord {
-        let key: IdentityKey?
-        if let ed25519 = row.optionalBytes(2) {
-            // The checksum stands in for the costly check of the point.
-            key = try? IdentityKey(restoring: ed25519, curve25519: row.bytes(3))
-        } else {
-            key = nil
-        }
+    func device(_ row: Row, _ address: DeviceAddress, account: Int64) -> DeviceRecord {
+        // The checksum stands in for the costly check of the point.
+        let key = row.optionalBytes(2).flatMap { try? IdentityKey(restoring: $0, curve25519: row.bytes(3)) }
         let trust = row.text(4)
         var checksum = self.checksum(of: address, key, trust, account: account)
-        guard checksum.matches(row, 8), let level = TrustLevel(rawValue: trust) else {
-            throw .corrupt("checksum of device \(account)/\(address.jid)/\(address.device)")
-        }
+        let level = checksum.matches(row, 8) ? TrustLevel(rawValue: trust) : nil
         return DeviceRecord(
-            address: address, identityKey: key, trust: level, isActive: row.bool(5),
-            firstSeenAt: row.integer(6), lastReceivedAt: row.optionalInteger(7))
+            address: address, identityKey: level == nil ? nil : key, trust: level ?? .undecided,
+            isActive: row.bool(5), firstSeenAt: row.integer(6), lastReceivedAt: row.optionalInteger(7),
+            isDamaged: level == nil)
     }
 
     private func checksum(

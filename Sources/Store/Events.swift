@@ -55,13 +55,14 @@ extension Transaction {
         let filters = (types == nil ? 0 : 1) | (account == nil ? 0 : 2) | (chat == nil ? 0 : 4)
         return try rows(
             Self.selectEvents[filters], after, limit, types.map(jsonArray), account, chat?.bare
-        ) { (row) throws(StoreError) in
-            let message = row.isNull(6) ? nil : try StoredMessage(row, from: 6)
-            // Nearly always the message's chat: not worth parsing twice.
+        ) { row in
+            let message = row.isNull(6) ? nil : StoredMessage(row, from: 6)
+            // Nearly always the message's chat: not worth parsing twice. One that cannot be read must not hold up
+            // the log; `Store.check` tells of it.
             let chat = row.optionalText(3)
             return EventRecord(
                 number: row.integer(0), account: row.optionalInteger(1), type: row.text(2),
-                chat: chat == message?.chat.description ? message?.chat : try row.optionalJID(3),
+                chat: chat == message?.chat.description ? message?.chat : try? row.optionalJID(3),
                 detail: row.optionalText(4), at: row.integer(5), message: message)
         }
     }

@@ -68,7 +68,7 @@ public struct MessageEncryption: Hashable, Sendable {
 /// A message in the archive.
 public struct StoredMessage: Hashable, Sendable, Identifiable {
     /// Its row: counts up, never used again.
-    public let id: Int64
+    public internal(set) var id: Int64
     /// The account's row.
     public let account: Int64
     /// What people and other programs call it: the stanza's id. Chosen by the sender, so not unique.
@@ -97,6 +97,10 @@ public struct StoredMessage: Hashable, Sendable, Identifiable {
     public let sentAt: Int64
     /// Unix milliseconds, UTC.
     public let storedAt: Int64
+    /// Whether its sender wants to be told that it was read (XEP-0333).
+    public let markable: Bool
+    /// Whether the row is not what was stored: the other members are what is left of it. Show it, never send it.
+    public internal(set) var isDamaged = false
 }
 
 /// A message that came from outside: from a contact, or from another device of ours.
@@ -117,8 +121,10 @@ public struct NewIncoming: Sendable {
     public var encryption: MessageEncryption?
     /// The id that our server's archive gave it (XEP-0359).
     public var stanzaID: String?
-    /// Whether it was kept by the server: it may have come before, without being acknowledged.
-    public var isDelayed: Bool
+    /// Whether it may have come before in another way: from offline storage, as a carbon, from the archive.
+    public var mayBeCopy: Bool
+    /// Whether its sender wants to be told that it was read (XEP-0333).
+    public var markable: Bool
     /// Unix milliseconds, UTC.
     public var sentAt: Int64
     /// Unix milliseconds, UTC.
@@ -127,8 +133,9 @@ public struct NewIncoming: Sendable {
     /// From its parts.
     public init(
         account: Int64, messageID: String, chat: JID, sender: JID, direction: MessageDirection = .in,
-        body: String, encryption: MessageEncryption?, stanzaID: String?, isDelayed: Bool, sentAt: Int64,
-        storedAt: Int64
+        body: String, encryption: MessageEncryption?, stanzaID: String?, mayBeCopy: Bool,
+        markable: Bool = false,
+        sentAt: Int64, storedAt: Int64
     ) {
         self.account = account
         self.messageID = messageID
@@ -138,7 +145,8 @@ public struct NewIncoming: Sendable {
         self.body = body
         self.encryption = encryption
         self.stanzaID = stanzaID
-        self.isDelayed = isDelayed
+        self.mayBeCopy = mayBeCopy
+        self.markable = markable
         self.sentAt = sentAt
         self.storedAt = storedAt
     }
@@ -176,38 +184,5 @@ public struct NewOutgoing: Sendable {
         self.clientID = clientID
         self.plaintext = plaintext
         self.at = at
-    }
-}
-
-extension StoredMessage {
-    /// In the order in which `init(_:from:)` reads them; `m` is the message table.
-    static let columns = """
-        m.id, m.account, m.messageID, m.chat, m.sender, m.direction, m.body, m.protocol, m.device, m.fingerprint, \
-        m.trust, m.plaintext, m.state, m.reason, m.clientID, m.stanzaID, m.sentAt, m.storedAt
-        """
-
-    /// - Parameter first: index of the first of `columns`.
-    init(_ row: Row, from first: Int32 = 0) throws(StoreError) {
-        id = row.integer(first)
-        account = row.integer(first + 1)
-        messageID = row.text(first + 2)
-        chat = try row.jid(first + 3)
-        sender = try row.jid(first + 4)
-        direction = try row.value(first + 5, as: MessageDirection.self)
-        body = row.text(first + 6)
-        if row.isNull(first + 7) {
-            encryption = nil
-        } else {
-            encryption = MessageEncryption(
-                version: try row.value(first + 7, as: ProtocolVersion.self), device: try row.id(first + 8),
-                fingerprint: row.text(first + 9), trust: try row.value(first + 10, as: TrustLevel.self))
-        }
-        plaintext = row.bool(first + 11)
-        state = try row.value(first + 12, as: MessageState.self)
-        reason = row.optionalText(first + 13)
-        clientID = row.optionalText(first + 14)
-        stanzaID = row.optionalText(first + 15)
-        sentAt = row.integer(first + 16)
-        storedAt = row.integer(first + 17)
     }
 }

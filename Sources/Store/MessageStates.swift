@@ -39,33 +39,54 @@ extension Transaction {
         try run("UPDATE message SET state = ?2 WHERE id = ?1 AND state IN \(from)", message, state.rawValue)
     }
 
-    /// Puts a failed message back to `queued` if no stanza was ever made for it, and appends a `state` event.
-    /// - Returns: false, with nothing changed, if it may have left: it goes out once.
-    @discardableResult
-    public func requeue(_ message: Int64, now: Int64) throws(StoreError) -> Bool {
-        let changed = try run(
-            """
-            UPDATE message SET state = 'queued', reason = NULL, awaitsKeys = 0
-            WHERE id = ? AND state = 'failed' AND awaitsKeys
-            """, message)
-        if changed > 0 { try appendStateEvents(messages: jsonArray([message]), now: now) }
-        return changed > 0
-    }
-
     /// A device in this chat has a message of ours (XEP-0184).
     /// - Returns: the message's row; nil if there is no such message or it has come that far already.
     @discardableResult
     public func markDelivered(
         account: Int64, chat: JID, messageID: String, now: Int64
     ) throws(StoreError) -> Int64? {
-        let row = try first(
+        let row = try outgoing(account: account, chat: chat, messageID: messageID)
+        guard let row, try setState(row, .delivered, now: now) else { return nil }
+        return row
+    }
+
+    /// The contact has seen a message of ours, and so those before it in the chat (XEP-0333): of what is `sent`,
+    /// `server` or `delivered`, the newest 1000.
+    ///
+    /// - Returns: rows of the messages that moved, oldest first; none if there is no such message.
+    @discardableResult
+    public func markDisplayed(
+        account: Int64, chat: JID, messageID: String, now: Int64
+    ) throws(StoreError) -> [Int64] {
+        guard let seen = try outgoing(account: account, chat: chat, messageID: messageID) else { return [] }
+        let messages = try rows(Self.selectUndisplayed, account, chat.bare, seen) { $0.integer(0) }
+        if !messages.isEmpty { try move(messages.reversed(), to: .displayed, now: now) }
+        return messages.reversed()
+    }
+
+    static let selectUndisplayed = """
+        SELECT id FROM message
+        WHERE account = ?1 AND chat = ?2 AND direction = 'out' AND state IN ('sent', 'server', 'delivered') AND id <= ?3
+        ORDER BY id DESC LIMIT 1000
+        """
+
+    /// Of several the oldest: who repeats an id does not hide the message that had it.
+    private func outgoing(account: Int64, chat: JID, messageID: String) throws(StoreError) -> Int64? {
+        try first(
             """
             SELECT id FROM message WHERE account = ? AND messageID = ? AND chat = ? AND direction = 'out'
             ORDER BY id LIMIT 1
             """, account, messageID, chat.bare
         ) { $0.integer(0) }
-        guard let row, try setState(row, .delivered, now: now) else { return nil }
-        return row
+    }
+
+    /// Moves messages that may be moved, with an event each.
+    func move(_ messages: [Int64], to state: MessageState, now: Int64) throws(StoreError) {
+        let list = jsonArray(messages)
+        try run(
+            "UPDATE message SET state = ?2 WHERE id IN (SELECT value FROM json_each(?1))", list,
+            state.rawValue)
+        try appendStateEvents(messages: list, now: now)
     }
 
     /// One event per message, with the state it is in now.

@@ -4,31 +4,21 @@ public import XMPP
 extension Transaction {
     /// Stores a message from outside.
     ///
-    /// - Returns: nil if it is stored already: its archive id is known, or it comes from the server's keeping
-    ///   and a message with the same chat, id and text is there.
+    /// - Returns: nil if it is stored already: its archive id is known, or it may be a copy and a message with the
+    ///   same chat, id and text is there.
     public func insertIncoming(_ message: NewIncoming) throws(StoreError) -> StoredMessage? {
-        if message.isDelayed, try isCopy(message) { return nil }
-        let state = message.direction == .in ? MessageState.received : .server
-        let plaintext = message.encryption == nil
-        let isNew = try run(
-            """
-            INSERT INTO message (account, messageID, chat, sender, direction, body, protocol, device, fingerprint,
-              trust, plaintext, state, awaitsKeys, stanzaID, sentAt, storedAt)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?)
-            ON CONFLICT (account, stanzaID) WHERE stanzaID IS NOT NULL DO NOTHING
-            """, message.account, message.messageID, message.chat, message.sender, message.direction.rawValue,
-            message.body, message.encryption?.version.rawValue, message.encryption?.device,
-            message.encryption?.fingerprint, message.encryption?.trust.rawValue, plaintext, state.rawValue,
-            message.stanzaID, message.sentAt, message.storedAt)
-        guard isNew > 0 else { return nil }
-        return StoredMessage(
-            id: database.lastInsertedRowID, account: message.account, messageID: message.messageID,
-            chat: message.chat, sender: message.sender, direction: message.direction, body: message.body,
-            encryption: message.encryption, plaintext: plaintext, state: state, reason: nil, clientID: nil,
-            stanzaID: message.stanzaID, sentAt: message.sentAt, storedAt: message.storedAt)
+        if message.mayBeCopy, try isCopy(message) { return nil }
+        var stored = StoredMessage(
+            id: 0, account: message.account, messageID: message.messageID, chat: message.chat,
+            sender: message.sender, direction: message.direction, body: message.body,
+            encryption: message.encryption, plaintext: message.encryption == nil,
+            state: message.direction == .in ? .received : .server, reason: nil, clientID: nil,
+            stanzaID: message.stanzaID, sentAt: message.sentAt, storedAt: message.storedAt,
+            markable: message.markable)
+        return try insert(&stored) ? stored : nil
     }
 
-    /// A stanza from the server's keeping may have come live before. An archive id that the live one lacked is
+    /// A stanza from the server's keeping, or a carbon, may have come live before. An archive id that the live one lacked is
     /// written to it, so that it stands for one stanza of the archive only. Without an id nothing tells
     /// repetition from a second message with the same text, and then no text may be lost.
     private func isCopy(_ message: NewIncoming) throws(StoreError) -> Bool {
@@ -52,30 +42,76 @@ extension Transaction {
             message.direction.rawValue) > 0
     }
 
+    /// Whether a message has this archive id (XEP-0359).
+    public func isStored(account: Int64, stanzaID: String) throws(StoreError) -> Bool {
+        try first("SELECT 1 FROM message WHERE account = ? AND stanzaID = ?", account, stanzaID) { _ in true }
+            ?? false
+    }
+
+    /// Notes the archive id of a message of ours that came back to us, from the archive or as a carbon. An id that
+    /// the message has already stays.
+    ///
+    /// - Returns: whether a message of ours with this id is in this chat.
+    @discardableResult
+    public func attachStanzaID(
+        _ stanzaID: String, account: Int64, chat: JID, messageID: String
+    ) throws(StoreError) -> Bool {
+        guard !messageID.isEmpty else { return false }
+        let own = try first(
+            """
+            SELECT id, stanzaID IS NULL FROM message
+            WHERE account = ? AND messageID = ? AND chat = ? AND direction = 'out'
+            ORDER BY stanzaID IS NOT NULL, id LIMIT 1
+            """, account, messageID, chat.bare
+        ) { (row: $0.integer(0), isOpen: $0.bool(1)) }
+        guard let own else { return false }
+        if own.isOpen {
+            try run(
+                """
+                UPDATE message SET stanzaID = ?3
+                WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM message WHERE account = ?2 AND stanzaID = ?3)
+                """, own.row, account, stanzaID)
+        }
+        return true
+    }
+
     /// Stores a message to send, as `queued`.
     ///
     /// - Returns: the message; where its `clientID` is known already, the one that was stored for that, to be
     ///   told by its `messageID`. Then nothing changes.
     @discardableResult
     public func insertOutgoing(_ message: NewOutgoing) throws(StoreError) -> StoredMessage {
-        let isNew = try run(
-            """
-            INSERT INTO message (account, messageID, chat, sender, direction, body, plaintext, state, awaitsKeys,
-              clientID, sentAt, storedAt)
-            VALUES (?1, ?2, ?3, ?4, 'out', ?5, ?6, 'queued', 0, ?7, ?8, ?8)
-            ON CONFLICT (account, clientID) WHERE clientID IS NOT NULL DO NOTHING
-            """, message.account, message.messageID, message.chat, message.sender, message.body,
-            message.plaintext, message.clientID, message.at)
-        if isNew == 0, let clientID = message.clientID,
+        var stored = StoredMessage(
+            id: 0, account: message.account, messageID: message.messageID, chat: message.chat,
+            sender: message.sender, direction: .out, body: message.body, encryption: nil,
+            plaintext: message.plaintext, state: .queued, reason: nil, clientID: message.clientID,
+            stanzaID: nil, sentAt: message.at, storedAt: message.at, markable: false)
+        if try !insert(&stored), let clientID = message.clientID,
             let known = try self.message(account: message.account, clientID: clientID)
         {
             return known
         }
-        return StoredMessage(
-            id: database.lastInsertedRowID, account: message.account, messageID: message.messageID,
-            chat: message.chat, sender: message.sender, direction: .out, body: message.body, encryption: nil,
-            plaintext: message.plaintext, state: .queued, reason: nil, clientID: message.clientID,
-            stanzaID: nil, sentAt: message.at, storedAt: message.at)
+        return stored
+    }
+
+    /// - Returns: false if its archive id or its idempotency key is there already; else it has its row now.
+    private func insert(_ message: inout StoredMessage) throws(StoreError) -> Bool {
+        var checksum = message.checksum
+        let isNew = try run(
+            """
+            INSERT INTO message (account, messageID, chat, sender, direction, body, protocol, device, fingerprint,
+              trust, plaintext, state, awaitsKeys, clientID, stanzaID, sentAt, storedAt, markable, checksum)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (account, stanzaID) WHERE stanzaID IS NOT NULL DO NOTHING
+            ON CONFLICT (account, clientID) WHERE clientID IS NOT NULL DO NOTHING
+            """, message.account, message.messageID, message.chat, message.sender, message.direction.rawValue,
+            message.body, message.encryption?.version.rawValue, message.encryption?.device,
+            message.encryption?.fingerprint, message.encryption?.trust.rawValue, message.plaintext,
+            message.state.rawValue, message.clientID, message.stanzaID, message.sentAt, message.storedAt,
+            message.markable, checksum.value)
+        guard isNew > 0 else { return false }
+        message.id = database.lastInsertedRowID
+        return true
     }
 
     // MARK: Finding
@@ -120,6 +156,15 @@ extension Transaction {
         ).reversed()
     }
 
+    /// The newest message of a chat that came in.
+    public func lastIncoming(account: Int64, chat: JID) throws(StoreError) -> StoredMessage? {
+        try first(
+            """
+            \(Self.selectMessages) WHERE m.account = ? AND m.chat = ? AND m.direction = 'in'
+            ORDER BY m.id DESC LIMIT 1
+            """, account, chat.bare, read: Self.message)
+    }
+
     /// Messages that wait to be encrypted, in the order they were accepted.
     public func messagesAwaitingKeys(account: Int64, chat: JID) throws(StoreError) -> [StoredMessage] {
         try rows(
@@ -155,7 +200,7 @@ extension Transaction {
         }
     }
 
-    private static let selectMessages = "SELECT \(StoredMessage.columns) FROM message m"
+    static let selectMessages = "SELECT \(StoredMessage.columns) FROM message m"
 
-    private static func message(_ row: Row) throws(StoreError) -> StoredMessage { try StoredMessage(row) }
+    static func message(_ row: Row) -> StoredMessage { StoredMessage(row) }
 }

@@ -9,10 +9,10 @@ public struct AccountPreKeys: PreKeyStore {
     let transaction: Transaction
     let account: Int64
 
-    /// The one-time pre-key of that id; nil if it is spent.
+    /// The one-time pre-key of that id, also one that was used and is kept; nil if it is spent.
     public func preKey(_ id: UInt32) throws -> KeyPair? {
         try transaction.first(
-            "SELECT id, privateKey, checksum FROM preKey WHERE account = ? AND id = ?", account, id
+            "\(Transaction.selectPreKeys) AND id = ?", account, id
         ) { try? transaction.preKey($0, account: account).keyPair } ?? nil
     }
 
@@ -46,13 +46,26 @@ extension Transaction {
         try run("DELETE FROM preKey WHERE account = ? AND id = ?", account, id) > 0
     }
 
-    /// Deletes a pre-key that a key exchange has used and adds another with the next free id.
-    /// - Returns: the new one.
+    /// Takes a pre-key that a key exchange has used off the bundle and adds another with the next free id.
+    ///
+    /// - Parameters:
+    ///   - keepingUsed: the used one stays until `removeUsedPreKeys`, for messages of the same key exchange that are
+    ///     still to come from the archive (XEP-0384 §4.3). Else it is deleted.
+    ///   - now: Unix milliseconds, UTC.
+    /// - Returns: the new one; nil if there is no such pre-key or another took its place before.
     @discardableResult
     public func replacePreKey(
-        _ used: UInt32, with keyPair: KeyPair, account: Int64
-    ) throws(StoreError) -> PreKey {
-        try removePreKey(used, account: account)
+        _ used: UInt32, with keyPair: KeyPair, account: Int64, keepingUsed: Bool = false, now: Int64 = 0
+    ) throws(StoreError) -> PreKey? {
+        let isUnused = try first(
+            "SELECT usedAt IS NULL FROM preKey WHERE account = ? AND id = ?", account, used
+        ) { $0.bool(0) }
+        if !keepingUsed {
+            try removePreKey(used, account: account)
+        } else if isUnused == true {
+            try run("UPDATE preKey SET usedAt = ?3 WHERE account = ?1 AND id = ?2", account, used, now)
+        }
+        guard isUnused == true else { return nil }
         guard
             let id = try first(
                 "SELECT nextPreKeyID FROM account WHERE id = ?", account,
@@ -63,18 +76,50 @@ extension Transaction {
         return preKey
     }
 
-    /// How many unspent pre-keys there are.
-    public func preKeyCount(account: Int64) throws(StoreError) -> Int {
-        try first("SELECT count(*) FROM preKey WHERE account = ?", account) { Int($0.integer(0)) } ?? 0
+    /// Deletes the pre-keys that were used and kept.
+    /// - Returns: how many those were.
+    @discardableResult
+    public func removeUsedPreKeys(account: Int64) throws(StoreError) -> Int {
+        try run("DELETE FROM preKey WHERE account = ? AND usedAt IS NOT NULL", account)
     }
 
-    /// All unspent pre-keys, by id.
+    /// How many unused pre-keys there are.
+    public func preKeyCount(account: Int64) throws(StoreError) -> Int {
+        try first("SELECT count(*) FROM preKey WHERE account = ? AND usedAt IS NULL", account) {
+            Int($0.integer(0))
+        } ?? 0
+    }
+
+    /// All unused pre-keys, by id.
+    /// - Throws: `.corrupt` if one of them is damaged: see `removeDamagedPreKeys`.
     public func allPreKeys(account: Int64) throws(StoreError) -> [PreKey] {
         try rows(
-            "SELECT id, privateKey, checksum FROM preKey WHERE account = ? ORDER BY id", account
+            "\(Self.selectPreKeys) AND usedAt IS NULL ORDER BY id", account
         ) { (row) throws(StoreError) in
             try preKey(row, account: account)
         }
+    }
+
+    /// Deletes the one-time and signed pre-keys that are not what was stored, so that the others can be published.
+    /// - Returns: what was deleted, as table and key.
+    public func removeDamagedPreKeys(account: Int64) throws(StoreError) -> [String] {
+        let damaged = try damagedPreKeys(account: account)
+        for (table, id) in damaged {
+            try run("DELETE FROM \(table) WHERE account = ? AND id = ?", account, id)
+        }
+        return damaged.map { "\($0.table) \(account)/\($0.id)" }
+    }
+
+    /// Ids as they stand in the rows.
+    func damagedPreKeys(account: Int64) throws(StoreError) -> [(table: String, id: Int64)] {
+        let oneTime = try rows("\(Self.selectPreKeys) ORDER BY id", account) { row in
+            (try? preKey(row, account: account)) == nil ? row.integer(0) : nil
+        }
+        let signed = try rows("\(Self.selectSignedPreKeys) ORDER BY id", account) { row in
+            (try? signedPreKey(row, account: account)) == nil ? row.integer(0) : nil
+        }
+        return oneTime.compactMap { $0 }.map { ("preKey", $0) }
+            + signed.compactMap { $0 }.map { ("signedPreKey", $0) }
     }
 
     // MARK: Signed pre-keys
@@ -120,6 +165,8 @@ extension Transaction {
     private static func id(after last: UInt32) -> UInt32 {
         last < DeviceAddress.devices.upperBound ? last + 1 : 1
     }
+
+    fileprivate static let selectPreKeys = "SELECT id, privateKey, checksum FROM preKey WHERE account = ?"
 
     fileprivate static let selectSignedPreKeys = """
         SELECT id, privateKey, signature, createdAt, checksum FROM signedPreKey WHERE account = ?

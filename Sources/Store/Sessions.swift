@@ -46,7 +46,7 @@ extension Transaction {
     }
 
     /// The record is still to be added.
-    private func checksum(
+    func checksum(
         _ account: Int64, _ address: DeviceAddress, _ version: ProtocolVersion
     ) -> Checksum {
         var checksum = Checksum(of: "session")

@@ -11,6 +11,7 @@ public final class Store: Sendable {
     private let queue = WriteQueue()
     private let onCommit: @Sendable (Int64) -> Void
     private let commits = Atomic<Int>(0)
+    let checks = Checks()
 
     init(pool: DatabasePool, onCommit: @escaping @Sendable (Int64) -> Void) {
         self.pool = pool
@@ -132,10 +133,11 @@ public final class Store: Sendable {
         }
     }
 
-    /// Finishes the reads and writes that were asked for and closes the file. Later calls throw `.closed`.
+    /// Finishes the reads and writes that were asked for, ends checks and closes the file. Later calls throw `.closed`.
     /// Not to be called by the body of a read or write.
     public func close() throws(StoreError) {
         guard queue.close() else { return }
+        checks.stop()
         do {
             // So that the one file is complete for whoever copies it: the pool closes its readers last, and
             // they cannot do that. What stays in the log for want of space is not lost.

@@ -12,4 +12,12 @@ public struct BoundStream: Equatable, Sendable {
     public var mechanism: String
     /// The channel binding used, by name; pin it.
     public var channelBinding: String?
+    /// Whether a former stream goes on (XEP-0198 §5): contacts, presence and subscriptions are as they were.
+    public var resumed = false
+    /// What the server calls the session; nil if it cannot be resumed.
+    public var resumptionID: String?
+    /// Where the server wants the reconnection, as it wrote it; untrusted text. Nil: where it was found.
+    public var location: String?
+    /// How many seconds the server keeps a broken session, if it said so.
+    public var maxSeconds: Int?
 }

@@ -46,6 +46,8 @@ extension ClientStream {
         case .expectingFeatures(let phase): return receivedFeatures(element, phase)
         case .expectingProceed: return receivedTLSAnswer(element)
         case .authenticating(let exchange): return receivedSASL(element, exchange)
+        case .resuming(let login, let features, let resumption):
+            return receivedResumed(element, login, features, resumption)
         case .binding(let login, let features): return receivedBinding(element, login, features)
         case .establishingSession(let bound): return receivedSession(element, bound)
         case .enabling(let bound): return receivedEnabled(element, bound)
@@ -69,7 +71,7 @@ extension ClientStream {
         switch phase {
         case .clear: return startTLS(features)
         case .encrypted(let bindings): return authenticate(features, bindings)
-        case .authenticated(let login): return bind(features, login)
+        case .authenticated(let login): return resumeOrBind(features, login)
         }
     }
 
@@ -144,7 +146,7 @@ extension ClientStream {
 
     // MARK: Resource binding
 
-    private mutating func bind(_ features: StreamFeatures, _ login: Login) -> [Action] {
+    mutating func bind(_ features: StreamFeatures, _ login: Login) -> [Action] {
         guard features.contains("bind", in: Namespace.bind) else {
             return violation("no resource binding is offered", .unsupportedFeature)
         }
@@ -187,47 +189,27 @@ extension ClientStream {
         return enable(bound)
     }
 
-    // MARK: Stream management
-
-    /// Resumption is not asked for (XEP-0198 §5): the counters start at zero with every stream.
-    private mutating func enable(_ bound: BoundStream) -> [Action] {
-        guard bound.features.contains("sm", in: Namespace.streamManagement) else {
-            return establish(bound)
-        }
-        state = .enabling(bound)
-        return [.send(Element("enable", in: Namespace.streamManagement).xml())]
-    }
-
-    private mutating func receivedEnabled(_ element: Element, _ bound: BoundStream) -> [Action] {
-        if element.is("enabled", in: Namespace.streamManagement) {
-            var bound = bound
-            bound.streamManagement = true
-            return establish(bound)
-        }
-        // §6: the stream is as good as before, only uncounted.
-        if element.is("failed", in: Namespace.streamManagement) { return establish(bound) }
-        return keep(element)
-    }
+    // MARK: Ready
 
     /// The server may use a bound stream at once; what it sends then is not counted (XEP-0198 §4).
-    private mutating func keep(_ element: Element) -> [Action] {
+    mutating func keep(_ element: Element, discarded error: XMLError? = nil) -> [Action] {
         guard element.stanzaKind != nil else {
             return violation("\(element.name) before the stream is ready")
         }
         early.size += element.approximateSize
-        guard early.stanzas.count < Self.maxEarlyStanzas, early.size <= Self.maxEarlySize else {
+        guard early.actions.count < Self.maxEarlyStanzas, early.size <= Self.maxEarlySize else {
             return violation("too many stanzas before the stream is ready", .policyViolation)
         }
-        early.stanzas.append(element)
+        early.actions.append(error.map { .discarded(element, $0) } ?? .stanza(element))
         return []
     }
 
-    private mutating func establish(_ bound: BoundStream) -> [Action] {
-        let stanzas = early.stanzas
+    mutating func establish(_ bound: BoundStream) -> [Action] {
+        let actions = early.actions
         early = ([], 0)
         let management = bound.streamManagement ? StreamManagement() : nil
-        state = .established(Established(management: management, uncounted: stanzas.count))
-        return [.bound(bound)] + stanzas.map { .stanza($0) }
+        state = .established(Established(management: management, uncounted: actions.count))
+        return [.bound(bound)] + actions
     }
 }
 

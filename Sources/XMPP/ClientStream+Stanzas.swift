@@ -8,6 +8,23 @@ extension ClientStream {
         if case .established = state { true } else { false }
     }
 
+    /// Stanzas received so far, stored or not, modulo 2³² (XEP-0198 §4); nil on a stream that does not count.
+    public var receivedCount: UInt32? { management?.receivedCount }
+
+    /// Stanzas sent so far, modulo 2³²; nil on a stream that does not count. After a resumption it goes on
+    /// from what the server has.
+    public var sentCount: UInt32? { management?.sentCount }
+
+    /// Whether the server owes the answer to an `<r/>`.
+    public var isAwaitingAck: Bool { management?.isAwaitingAnswer ?? false }
+
+    private var management: StreamManagement? {
+        switch state {
+        case .established(let established), .closing(let established?): established.management
+        default: nil
+        }
+    }
+
     /// Sends stanzas, and asks for their acknowledgement unless one is asked for already.
     ///
     /// - Parameter stanzas: each one `<message/>`, `<presence/>` or `<iq/>` in UTF-8, and nothing else.
@@ -92,8 +109,26 @@ extension ClientStream {
             return (answer.count > 0 ? [.acknowledged(count: answer.count)] : [])
                 + (answer.asksAgain ? [.send(Self.request)] : [])
         } catch {
-            return fail(
-                .handledCountTooHigh(h: error.h, sent: error.sent), reporting: StreamError(error))
+            return fail(error)
+        }
+    }
+
+    mutating func fail(_ error: StreamManagement.HandledCountTooHigh) -> [Action] {
+        fail(.handledCountTooHigh(h: error.h, sent: error.sent), reporting: StreamError(error))
+    }
+
+    /// The parser skipped a stanza. Before the stream is bound nothing can be skipped.
+    mutating func received(_ element: Element, discarded error: XMLError) -> [Action] {
+        switch state {
+        case .closed: return []
+        case .establishingSession, .enabling: return keep(element, discarded: error)
+        case .established(var established) where element.stanzaKind != nil:
+            established.management?.received()
+            state = .established(established)
+            return [.discarded(element, error)]
+        case .closing(let established) where element.stanzaKind != nil:
+            return established != nil && established?.management == nil ? [.discarded(element, error)] : []
+        default: return received(error)
         }
     }
 

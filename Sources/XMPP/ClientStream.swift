@@ -30,14 +30,17 @@ public struct ClientStream: Sendable {
         public var resource: String?
         /// What is accepted at login.
         public var sasl: SASLPolicy
+        /// The broken stream to go on with; nil to begin a new one.
+        public var resumption: Resumption?
 
         /// - Parameters:
         ///   - resource: nil lets the server make one.
         ///   - allowPlain: whether the password may be sent as it is when nothing better is offered.
         ///   - pinnedMechanism: the strongest mechanism used before, as ``BoundStream/mechanism`` named it.
+        ///   - resumption: the broken stream to go on with; nil to begin a new one.
         public init(
             jid: JID, tls: TLS, resource: String? = nil, allowPlain: Bool = false,
-            pinnedMechanism: String? = nil
+            pinnedMechanism: String? = nil, resumption: Resumption? = nil
         ) {
             self.jid = jid.bare
             self.tls = tls
@@ -45,6 +48,7 @@ public struct ClientStream: Sendable {
             sasl = SASLPolicy()
             sasl.allowPlain = allowPlain
             sasl.pinnedMechanism = pinnedMechanism
+            self.resumption = resumption
         }
     }
 
@@ -63,6 +67,13 @@ public struct ClientStream: Sendable {
         case stanza(Element)
         /// The server took responsibility for the oldest so many stanzas it was sent.
         case acknowledged(count: Int)
+        /// The former stream is gone (XEP-0198 §5), and a new one is being bound on this connection. Of the
+        /// stanzas sent on the former one the oldest so many that were not acknowledged did arrive, beyond
+        /// those acknowledged before; for the others the server does not say.
+        case resumptionFailed(acknowledged: Int)
+        /// A stanza arrived that the parser did not take in (``XMLParser/Limits/discards``): its first tag,
+        /// without content. Counts like `.stanza` and is reported to ``ClientStream/stored(_:)`` in its turn.
+        case discarded(Element, XMLError)
         /// Close the connection once all bytes are written. The stream is over.
         case close(StreamFailure)
     }
@@ -74,6 +85,7 @@ public struct ClientStream: Sendable {
         case expectingProceed
         case handshaking
         case authenticating(SASLExchange)
+        case resuming(Login, StreamFeatures, Resumption)
         case binding(Login, StreamFeatures)
         case establishingSession(BoundStream)
         case enabling(BoundStream)
@@ -105,8 +117,8 @@ public struct ClientStream: Sendable {
     var password: SecretBytes?
     let nonce: String
     var state = State.idle
-    /// Stanzas that arrived before the stream was ready, and about how many bytes they take.
-    var early: (stanzas: [Element], size: Int) = ([], 0)
+    /// What arrived before the stream was ready, and about how many bytes it takes.
+    var early: (actions: [Action], size: Int) = ([], 0)
 
     /// - Parameters:
     ///   - password: UTF-8. Forgotten after the login.
@@ -143,6 +155,7 @@ extension ClientStream {
         switch event {
         case .opened(let attributes): receivedHeader(attributes)
         case .element(let element): received(element)
+        case .discarded(let element, let error): received(element, discarded: error)
         case .closed: receivedEnd()
         }
     }

@@ -18,6 +18,7 @@ struct ElementBuilder {
     var stanzaStart = 0  // offset where the last complete stanza ended
 
     private var names = NameTable()
+    private var refusedRoot: Element?
     private var open: [Element] = []  // from the stanza inwards
     private var text: [UInt8] = []  // not yet added to the innermost open element
     private var elements = 0  // of the stanza
@@ -32,6 +33,16 @@ struct ElementBuilder {
         guard refused == nil else { return }
         refused = error
         XML_StopParser(expat, 0)
+    }
+
+    /// Different names so far.
+    var nameCount: Int { names.count }
+
+    /// The child of the root that is open, or was refused in its first tag, without content.
+    var stanzaRoot: Element? {
+        var root = open.first ?? refusedRoot
+        root?.nodes = []
+        return root
     }
 
     /// Where in the stream the markup at hand starts and ends.
@@ -66,9 +77,12 @@ struct ElementBuilder {
         elements += 1
         if open.count >= limits.depth { return refuse(.limit(.depth)) }
         if elements > limits.elements { return refuse(.limit(.elements)) }
+        let element = Element(name.local, in: name.namespace, list: attributes, nodes: [])
         if checkSize() {
             flushText()
-            open.append(Element(name.local, in: name.namespace, list: attributes, nodes: []))
+            open.append(element)
+        } else if open.isEmpty {
+            refusedRoot = element
         }
     }
 
@@ -101,7 +115,10 @@ struct ElementBuilder {
             XML_StopParser(expat, 0)
             return
         }
-        guard checkSize() else { return }
+        guard checkSize() else {
+            if open.isEmpty { refusedRoot = element }
+            return
+        }
         if open.isEmpty {
             elements = 0
             stanzaStart = position.upperBound

@@ -20,38 +20,80 @@ struct MarkupScanner {
         case cdata(Int)  // how many `]` were just seen, at most 2
     }
 
+    /// What the next bytes are good for.
+    struct Scan {
+        /// The number of bytes, from the start, up to which no token is cut in half; 0 if they all belong to a
+        /// token that is not complete.
+        var complete = 0
+        /// How many bytes were looked at: all, unless the scanner stops between stanzas.
+        var count = 0
+        /// The scanner stopped: the last byte looked at is the end of a child of the root, or the root's own
+        /// first tag.
+        var isBetweenStanzas = false
+        /// The markup that comes next is forbidden; the scanner must not be used again.
+        var refused: XMLError?
+        /// A tag has too many attributes: `complete` as it was before that tag, and where the first attribute
+        /// too many has its value. Only from a scanner that stops between stanzas; the others refuse.
+        var excess: (complete: Int, index: Int)?
+    }
+
+    /// Elements that are open, the root included.
+    private(set) var depth = 0
+
     private var state: State = .text
     private var isFirst = true  // nothing came before: an XML declaration may start
     private var quotes = 0  // attribute values of this tag
+    private var isEndTag = false
+    private var previous: UInt8 = 0  // the last byte of the bytes before
     private let maxAttributes: Int
+    private let stopsBetweenStanzas: Bool
 
-    init(maxAttributes: Int) { self.maxAttributes = maxAttributes }
+    init(maxAttributes: Int, stopsBetweenStanzas: Bool = false) {
+        self.maxAttributes = maxAttributes
+        self.stopsBetweenStanzas = stopsBetweenStanzas
+    }
 
-    /// Looks at the next bytes.
-    /// - Returns: `complete`, the number of bytes, from the start of `bytes`, up to which no token is cut in
-    ///   half; 0 if they all belong to a token that is not complete. `refused`, if the markup that comes
-    ///   next is forbidden; then the scanner must not be used again.
-    mutating func scan(_ bytes: UnsafeRawBufferPointer) -> (complete: Int, refused: XMLError?) {
-        var complete = 0
+    /// Looks at the next bytes; with `stopsBetweenStanzas` no further than a tag after which nothing but the
+    /// root is open, if that much.
+    mutating func scan(_ bytes: UnsafeRawBufferPointer) -> Scan {
+        var scan = Scan()
         var index = 0
+        defer { if scan.count > 0 { previous = bytes[scan.count - 1] } }
         while index < bytes.count {
             switch state {
             case .text:
                 index = skipText(bytes, from: index)
-                complete = index
+                scan.complete = index
             case .tag: index = skipTag(bytes, from: index)
             case .quoted(let quote): index = Self.find(quote, in: bytes, from: index)
             default: break
             }
             if index == bytes.count { break }
-            do { try step(bytes[index]) } catch { return (complete, error) }
+            let isInTag = if case .tag = state { true } else { false }
+            do {
+                try step(bytes[index], after: index > 0 ? bytes[index - 1] : previous)
+            } catch .limit where stopsBetweenStanzas {
+                state = .quoted(bytes[index])
+                if scan.excess == nil { scan.excess = (scan.complete, index) }
+            } catch {
+                scan.refused = error
+                break
+            }
             index += 1
             switch state {
-            case .text, .cdata: complete = index
+            case .text:
+                scan.complete = index
+                if isInTag && stopsBetweenStanzas && depth <= 1 {
+                    scan.count = index
+                    scan.isBetweenStanzas = true
+                    return scan
+                }
+            case .cdata: scan.complete = index
             default: break
             }
         }
-        return (complete, nil)
+        scan.count = index
+        return scan
     }
 
     private mutating func skipText(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
@@ -83,7 +125,7 @@ struct MarkupScanner {
         return UnsafeRawPointer(found) - base
     }
 
-    private mutating func step(_ byte: UInt8) throws(XMLError) {
+    private mutating func step(_ byte: UInt8, after previous: UInt8) throws(XMLError) {
         switch state {
         case .text:
             state = byte == UInt8(ascii: "<") ? .tagStart : .reference
@@ -93,7 +135,7 @@ struct MarkupScanner {
             if byte == UInt8(ascii: ";") || byte <= 0x20 { state = .text }
             if byte == UInt8(ascii: "<") { state = .tagStart }
         case .tagStart: try stepTagStart(byte)
-        case .tag: try stepTag(byte)
+        case .tag: try stepTag(byte, after: previous)
         case .quoted(let quote):
             if byte == quote { state = .tag }
         case .declaration(let seen):
@@ -122,12 +164,19 @@ struct MarkupScanner {
         case UInt8(ascii: ">"): state = .text  // malformed: expat says how
         default: state = .tag
         }
+        isEndTag = byte == UInt8(ascii: "/")
         isFirst = false
     }
 
-    private mutating func stepTag(_ byte: UInt8) throws(XMLError) {
+    private mutating func stepTag(_ byte: UInt8, after previous: UInt8) throws(XMLError) {
         switch byte {
-        case UInt8(ascii: ">"): state = .text
+        case UInt8(ascii: ">"):
+            state = .text
+            if isEndTag {
+                depth -= 1
+            } else if previous != UInt8(ascii: "/") {
+                depth += 1
+            }
         case UInt8(ascii: "\""), UInt8(ascii: "'"):
             quotes += 1
             guard quotes <= maxAttributes else { throw .limit(.attributes) }

@@ -30,7 +30,8 @@ public struct StreamManagement: Equatable, Sendable {
     /// Stanzas received, on disk or not, modulo 2³².
     public private(set) var receivedCount: UInt32
 
-    private var isAwaitingAnswer = false
+    /// Whether an `<r/>` of ours is unanswered.
+    public private(set) var isAwaitingAnswer = false
     private var sentCountAtRequest: UInt32
     private var reportedCount: UInt32
     private var requests: [UInt32] = []  // receivedCount at each unanswered `<r/>`, oldest first

@@ -8,6 +8,9 @@ public enum StreamEvent: Equatable, Sendable {
     case opened(attributes: [Element.Attribute])
     /// A complete child of the root: a stanza or another first-level element.
     case element(Element)
+    /// A complete child of the root that is beyond a limit (``XMLParser/Limits/discards``): its own name and
+    /// attributes, as many as are allowed, without content.
+    case discarded(Element, XMLError)
     /// The end tag of the root. Nothing after it is read.
     case closed
 }
@@ -15,6 +18,10 @@ public enum StreamEvent: Equatable, Sendable {
 /// A push parser for one direction of one XMPP stream.
 ///
 /// Any split of the same bytes gives the same events, each as soon as its last byte is there.
+///
+/// With ``Limits/discards`` a stanza beyond the limits is skipped: nothing of it is kept but its first tag, and
+/// only its tags are counted and its UTF-8 is checked until it ends. Then expat begins anew with the stream's
+/// own header, so that nothing of that stanza stays in its memory either.
 public final class XMLParser {
     /// How large a peer may make things.
     public struct Limits: Sendable {
@@ -29,15 +36,30 @@ public final class XMLParser {
         /// Different names in one stream: of elements, attributes and prefixes.
         public var names = 4_096
 
+        /// Whether a child of the root beyond the limits is skipped and reported, instead of ending the
+        /// stream. Header and XML as such are judged as ever.
+        public var discards = false
+        /// Bytes of a stanza that is skipped; beyond it the stream ends all the same.
+        public var discardedBytes = 16 << 20
+
         /// The limits of a client.
         public init() {}
+
+        /// The same limits, for a server that would send what is beyond them again and again.
+        public static let lenient = {
+            var limits = Limits()
+            limits.discards = true
+            return limits
+        }()
     }
 
-    private let limits: Limits
+    let limits: Limits
+    let builder: UnsafeMutablePointer<ElementBuilder>
+    var scanner: MarkupScanner
+    var held: [UInt8] = []  // of a token that is not complete
+    var header: [UInt8] = []  // with `discards`: what opened the stream
+    var skipped: SkippedStanza?
     private let expat: OpaquePointer
-    private let builder: UnsafeMutablePointer<ElementBuilder>
-    private var scanner: MarkupScanner
-    private var held: [UInt8] = []  // of a token that is not complete
     private var failure: XMLError?
 
     /// A parser at the start of a stream.
@@ -47,7 +69,7 @@ public final class XMLParser {
         }
         self.expat = expat
         self.limits = limits
-        scanner = MarkupScanner(maxAttributes: limits.attributes)
+        scanner = MarkupScanner(maxAttributes: limits.attributes, stopsBetweenStanzas: limits.discards)
         builder = .allocate(capacity: 1)
         builder.initialize(to: ElementBuilder(limits: limits, expat: expat))
         prepare()
@@ -62,11 +84,18 @@ public final class XMLParser {
     /// Starts over for a new stream on the same connection (RFC 6120 §4.3.3). Bytes of an unfinished token
     /// are dropped, so that nothing sent before TLS is read after it.
     public func reset() {
+        restart()
+        scanner = MarkupScanner(maxAttributes: limits.attributes, stopsBetweenStanzas: limits.discards)
+        held = []
+        header = []
+        skipped = nil
+        failure = nil
+    }
+
+    /// Expat and the builder, as at the start of a stream.
+    func restart() {
         XML_ParserReset(expat, "UTF-8")
         builder.pointee = ElementBuilder(limits: limits, expat: expat)
-        scanner = MarkupScanner(maxAttributes: limits.attributes)
-        held = []
-        failure = nil
         prepare()
     }
 
@@ -86,7 +115,11 @@ public final class XMLParser {
         if let failure { throw failure }
         if builder.pointee.isClosed { return [] }
         do {
-            try take(bytes)
+            if limits.discards {
+                try takeOrSkip(bytes)
+            } else {
+                try take(bytes, scanner.scan(bytes))
+            }
         } catch {
             failure = error
             held = []
@@ -104,30 +137,29 @@ public final class XMLParser {
         return events
     }
 
-    private func take(_ bytes: UnsafeRawBufferPointer) throws(XMLError) {
-        let (complete, refusedMarkup) = scanner.scan(bytes)
-        if complete > 0 {
-            let whole = UnsafeRawBufferPointer(rebasing: bytes[..<complete])
+    func take(_ bytes: UnsafeRawBufferPointer, _ scan: MarkupScanner.Scan) throws(XMLError) {
+        if scan.complete > 0 {
+            let whole = UnsafeRawBufferPointer(rebasing: bytes[..<scan.complete])
             if held.isEmpty {
                 try parse(whole)
             } else {
                 held.append(contentsOf: whole)
-                try parseHeld()
+                let token = held
+                held = []
+                try parse(token)
             }
             if builder.pointee.isClosed { return }
         }
-        if let refusedMarkup { throw refusedMarkup }
-        held.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes[complete...]))
+        if let refused = scan.refused { throw refused }
+        held.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes[scan.complete...]))
         guard builder.pointee.received &+ held.count &- builder.pointee.stanzaStart <= limits.stanzaBytes
         else {
             throw .limit(.stanzaBytes)
         }
     }
 
-    private func parseHeld() throws(XMLError) {
-        let whole = held
-        held = []
-        try whole.withUnsafeBufferPointer { (buffer) throws(XMLError) in
+    func parse(_ bytes: [UInt8]) throws(XMLError) {
+        try bytes.withUnsafeBufferPointer { (buffer) throws(XMLError) in
             try parse(UnsafeRawBufferPointer(buffer))
         }
     }

@@ -137,9 +137,12 @@ struct AccountCommand: ParsableCommand {
         let login = status.mechanism.map { mechanism in
             mechanism + (status.channelBinding.map { " with \($0)" } ?? "")
         }
-        let details = [status.server, status.tls, login].compactMap { $0 }.map(Output.safe)
+        let resumed = status.resumed == true ? "resumed" : nil
+        let details = [status.server, status.tls, login, resumed].compactMap { $0 }.map(Output.safe)
         if !details.isEmpty { line += " (\(details.joined(separator: ", ")))" }
         line += ", device \(status.device)"
+        if status.catchingUp == true { line += ", catching up" }
+        if let queued = status.queued, queued > 0 { line += ", outbox \(queued)" }
         Output.line(line)
         Output.line("\tfingerprint \(Output.fingerprint(Output.safe(status.fingerprint)))")
         if let reason = status.reason {

@@ -6,8 +6,8 @@ import LocalAPI
 /// `imctl consumer`.
 struct ConsumerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "consumer", abstract: "List and remove durable consumers of events.",
-        subcommands: [List.self, Remove.self])
+        commandName: "consumer", abstract: "List and remove durable consumers of events, set them back.",
+        subcommands: [List.self, Rewind.self, Remove.self])
 
     /// `imctl consumer list`.
     struct List: ParsableCommand {
@@ -16,15 +16,56 @@ struct ConsumerCommand: ParsableCommand {
 
         func run() throws {
             for consumer in try Daemon.call(ConsumerList.self, Empty()).consumers {
-                if output.json {
-                    Output.json(try JSONValue(encoding: consumer))
-                } else {
-                    Output.line(
-                        "\(Output.safe(consumer.name)) acknowledged \(consumer.acknowledged), pending \(consumer.pending)"
-                            + (consumer.connected ? " [connected]" : ""))
-                }
+                try ConsumerCommand.show(consumer, output)
             }
         }
+    }
+
+    /// `imctl consumer rewind`.
+    struct Rewind: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Let a consumer have events again.",
+            discussion: "Give exactly one of --to, --by and --all. The consumer must not be connected.")
+        @Argument(help: "Name of the consumer.")
+        var name: String
+        @Option(
+            help: ArgumentHelp(
+                "Events after this one come again; a later one skips what is before it.", valueName: "number")
+        )
+        var to: Int64?
+        @Option(help: ArgumentHelp("This many events, of any type, come again.", valueName: "n"))
+        var by: Int64?
+        @Flag(help: "All events that are kept come again.")
+        var all = false
+        @OptionGroup var output: JSONOption
+
+        func run() throws {
+            let choices = (to == nil ? 0 : 1) + (by == nil ? 0 : 1) + (all ? 1 : 0)
+            guard choices == 1 else { throw UserError(.usage, "give one of --to, --by and --all") }
+            if let to, to < 0 { throw UserError(.usage, "--to must be at least 0") }
+            if let by, by < 1 { throw UserError(.usage, "--by must be at least 1") }
+            let client = try Daemon.connect()
+            let number = try to ?? (by.map { try back($0, client) } ?? 0)
+            try ConsumerCommand.show(
+                try client.call(ConsumerRewind.self, .init(name: name, number: number)), output)
+        }
+
+        private func back(_ count: Int64, _ client: Client) throws -> Int64 {
+            let consumers = try client.call(ConsumerList.self, Empty()).consumers
+            guard let consumer = consumers.first(where: { $0.name == name }) else {
+                throw UserError(
+                    .noSuchConsumer, "no consumer \"\(name)\"", hint: "see \"imctl consumer list\"")
+            }
+            return max(0, consumer.acknowledged - count)
+        }
+    }
+
+    /// `NAME acknowledged N, pending N`.
+    static func show(_ consumer: ConsumerList.Consumer, _ output: JSONOption) throws {
+        if output.json { return Output.json(try JSONValue(encoding: consumer)) }
+        Output.line(
+            "\(Output.safe(consumer.name)) acknowledged \(consumer.acknowledged), pending \(consumer.pending)"
+                + (consumer.connected ? " [connected]" : ""))
     }
 
     /// `imctl consumer remove`.

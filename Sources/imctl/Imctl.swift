@@ -12,8 +12,8 @@ struct Imctl: ParsableCommand {
         discussion: "Exit status 0 means everything asked for is true; others are listed in imctl(1).",
         version: "imctl \(LocalAPI.version)",
         subcommands: [
-            AccountCommand.self, SendCommand.self, ReceiveCommand.self, HistoryCommand.self,
-            StatusCommand.self,
+            AccountCommand.self, SendCommand.self, OutboxCommand.self, ReceiveCommand.self,
+            DisplayedCommand.self, HistoryCommand.self, StatusCommand.self, DoctorCommand.self,
             ContactCommand.self, PresenceCommand.self, DeviceCommand.self, EventsCommand.self,
             ConsumerCommand.self, CallCommand.self, InternalManCommand.self, InternalAPICommand.self,
         ])
@@ -101,18 +101,5 @@ enum Arguments {
             arguments.append(text)
         }
         return arguments
-    }
-}
-
-/// Where most commands begin.
-enum Daemon {
-    static func connect() throws(UserError) -> Client { try Client(SocketPath.current()) }
-
-    /// One call on a connection of its own. A call that may wait in the daemon gets time beyond its own limit, so
-    /// that the daemon's answer wins.
-    static func call<M: Method>(
-        _ method: M.Type, _ params: M.Params, waiting seconds: Int? = nil
-    ) throws(UserError) -> M.Result {
-        try connect().call(method, params, timeout: Double(seconds ?? 30) + 30)
     }
 }

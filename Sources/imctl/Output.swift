@@ -35,6 +35,15 @@ enum Output {
         return String(decoding: indented, as: UTF8.self)
     }
 
+    /// The beginning of a message on one line, for lists.
+    static func preview(_ text: String) -> String {
+        let limit = 60
+        let lines = text.unicodeScalars.split { $0 == "\n" || $0 == "\r" }
+        let first = lines.first { $0.contains { !$0.properties.isWhitespace } }.map { String($0) } ?? ""
+        let shown = first.count > limit ? String(first.prefix(limit)) : first
+        return safe(shown) + (shown.utf8.count < text.utf8.count ? "…" : "")
+    }
+
     static func line(_ text: String) {
         buffer += text.utf8
         buffer.append(0x0a)
@@ -69,6 +78,12 @@ enum Output {
                     .inputOutput, "cannot write to standard output: \(String(cString: strerror(errno)))")
             }
         }
+    }
+
+    /// - Throws: `OutputClosed` when nobody reads standard output any more.
+    static func checkReader() throws {
+        var place = pollfd(fd: descriptor, events: 0, revents: 0)
+        if poll(&place, 1, 0) == 1, place.revents & Int16(POLLERR | POLLHUP) != 0 { throw OutputClosed() }
     }
 
     /// `imctl: kind: text` on standard error; always escaped, as errors may quote others.

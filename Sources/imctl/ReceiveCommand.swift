@@ -40,7 +40,7 @@ struct ReceiveCommand: ParsableCommand {
         if since != nil, consumer != nil {
             throw UserError(.usage, "--since and --consumer exclude each other")
         }
-        let types: [EventType] = [.message, .undecryptable]
+        let types: [EventType] = [.message, .undecryptable, .gap]
         let params = EventSubscribe.Params(
             consumer: since == nil ? consumer ?? "default" : nil, since: since, types: types.map(\.rawValue),
             account: choice.account)
@@ -49,23 +49,51 @@ struct ReceiveCommand: ParsableCommand {
         let isJSON = output.json
         let came = try reader.run { json in
             if isJSON { Output.json(json) }
-            guard let event = try? Event(json: json) else { return false }
-            switch event.detail {
-            case .message(let message):
-                if !isJSON { MessageLine.show(message) }
-                return true
-            case .undecryptable(let detail):
-                if !isJSON {
-                    Output.diagnose(
-                        "warning",
-                        "a message from \(detail.from) of \(event.at.seconds) cannot be read: \(detail.reason)"
-                    )
-                }
-                return false
-            default: return false
-            }
+            guard !isJSON else { return json["type"] == .string(EventType.message.rawValue) }
+            return Self.show(json)
         }
         if !came { throw ExitCode(ErrorCode.timeout.exitCode) }
+    }
+
+    /// - Returns: whether it is a message.
+    private static func show(_ json: JSONValue) -> Bool {
+        guard let event = try? Event(json: json) else {
+            // It will be acknowledged: say where it can still be seen.
+            let number = json["number"]?.integer ?? 0
+            Output.diagnose("warning", "event \(number) is of a kind that this imctl does not know")
+            Output.diagnose("hint", "imctl receive --since \(max(0, number - 1)) --count 1 --json")
+            return false
+        }
+        let time = event.at.seconds
+        switch event.detail {
+        case .message(let message):
+            MessageLine.show(message)
+            return true
+        case .undecryptable(let detail):
+            Output.diagnose(
+                "warning", "a message from \(detail.from) of \(time) cannot be read: \(detail.reason)")
+        case .gap(let detail):
+            let place = detail.chat.map { " from \($0)" } ?? ""
+            Output.diagnose("warning", "something\(place) of \(time) is missing: \(detail.reason.words)")
+        case .overflow(let detail):
+            Output.diagnose(
+                "warning",
+                "events \(detail.after + 1) to \(detail.through) were dropped before they were received")
+            Output.diagnose("hint", "messages among them are in \"imctl history\"")
+        default: break
+        }
+        return false
+    }
+}
+
+extension GapDetail.Reason {
+    fileprivate var words: String {
+        switch self {
+        case .tooLarge: "it is larger than imd takes"
+        case .damaged: "what is stored here for reading it is damaged; see \"imctl doctor\""
+        case .archiveExpired: "the server does not have it any more"
+        case .malformed: "it breaks the protocol"
+        }
     }
 }
 
@@ -83,6 +111,7 @@ enum MessageLine {
         case .failed: marks.append("failed" + (message.reason.map { ": \(Output.safe($0))" } ?? ""))
         default: break
         }
+        if message.damaged == true { marks.append("damaged") }
         let mark = marks.map { " [\($0)]" }.joined()
         Output.line("\(message.at.seconds) \(Output.safe(message.from))\(mark): \(Output.body(message.body))")
     }

@@ -23,7 +23,7 @@ struct SendCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Return when the message is queued, at the server or delivered.", valueName: "state"))
+            "Return when the message has come this far or failed; default queued.", valueName: "state"))
     var wait: MessageSend.Wait?
 
     @Option(help: ArgumentHelp("Wait at most this long; default 30.", valueName: "seconds"))
@@ -37,11 +37,13 @@ struct SendCommand: ParsableCommand {
     func run() throws {
         try checkTimeout(timeout)
         let body = if let text, text != "-" { text } else { try Terminal.text() }
+        // With an id of its own the call can be repeated when imd is restarted while it answers.
         let params = MessageSend.Params(
-            to: jid, body: body, account: choice.account, id: id, wait: wait, timeout: timeout,
+            to: jid, body: body, account: choice.account, id: id ?? Self.newID(), wait: wait,
+            timeout: timeout,
             plaintext: plaintext ? true : nil)
         try MessageSend.validate(params)
-        let result = try Daemon.call(MessageSend.self, params, waiting: timeout)
+        let result = try send(params)
         if output.json {
             try Output.json(MessageSend.self, result)
         } else {
@@ -56,26 +58,62 @@ struct SendCommand: ParsableCommand {
         try check(result)
     }
 
+    /// 128 random bits.
+    private static func newID() -> String {
+        let digits = String(UInt128.random(in: 0...UInt128.max), radix: 36)
+        return String(repeating: "0", count: 25 - digits.count) + digits
+    }
+
+    /// A message that was accepted by an imd that went away before it said so is not sent twice: the id is known.
+    private func send(_ params: MessageSend.Params) throws -> MessageSend.Result {
+        let deadline = ContinuousClock.now + .seconds(timeout ?? 30)
+        var params = params
+        var client = try Daemon.connect()
+        while true {
+            let seconds = max(0, (deadline - .now) / .seconds(1))
+            do throws(UserError) {
+                return try client.call(MessageSend.self, params, timeout: seconds + 30)
+            } catch {
+                guard error.code == .daemonNotRunning || error.code == .timeout else { throw error }
+                guard error.code == .daemonNotRunning, ContinuousClock.now < deadline,
+                    let next = try? Daemon.connect(until: deadline)
+                else { throw unanswered(error, params) }
+                client = next
+                params.timeout = Int(max(0, (deadline - .now) / .seconds(1)).rounded(.up))
+            }
+        }
+    }
+
+    private func unanswered(_ error: UserError, _ params: MessageSend.Params) -> UserError {
+        guard let id = params.id else { return error }
+        return UserError(
+            error.code, "\(error.message); the message may have been accepted",
+            hint: "send it again with --id \(id): it then goes out once, whatever happened")
+    }
+
     /// The id is printed either way; the exit status tells whether what was asked for is true.
     private func check(_ result: MessageSend.Result) throws {
         guard let reached = result.state.progress else {
             let reason = result.reason.map { ": \($0)" } ?? ""
             Output.diagnose("error", "the message was not delivered\(reason)")
+            Output.diagnose("hint", "imctl outbox retry \(result.id)")
             throw ExitCode(ErrorCode.notConnected.exitCode)
         }
-        let wanted: DeliveryState =
-            switch wait {
-            case .delivered: .delivered
-            case .server: .server
-            case .queued, nil: .queued
-            }
-        if let needed = wanted.progress, reached < needed {
-            Output.diagnose(
-                "error",
-                "the message is \(result.state.rawValue), not yet \(wanted.rawValue), after \(timeout ?? 30) s"
-            )
-            Output.diagnose("hint", "it is kept and goes on by itself; see \"imctl history \(result.chat)\"")
-            throw ExitCode(ErrorCode.timeout.exitCode)
-        }
+        let wanted = (wait ?? .queued).state
+        guard let needed = wanted.progress, reached < needed else { return }
+        Output.diagnose(
+            "error",
+            "the message is \(result.state.described), not yet \(wanted.described), after \(timeout ?? 30) s")
+        let isWithServer = reached >= 2
+        Output.diagnose(
+            "hint",
+            isWithServer
+                ? "nothing is lost: the contact gets it when it is online; see \"imctl history \(result.chat)\""
+                : "nothing is lost: it still goes out; see \"imctl outbox list\"")
+        throw ExitCode(ErrorCode.timeout.exitCode)
     }
+}
+
+extension DeliveryState {
+    fileprivate var described: String { self == .server ? "with the server" : rawValue }
 }

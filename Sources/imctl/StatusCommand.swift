@@ -1,7 +1,6 @@
 // imctl status: is imd there, are its accounts online, and waiting until they are.
 
 import ArgumentParser
-import Glibc
 import LocalAPI
 
 /// `imctl status`.
@@ -32,7 +31,7 @@ struct StatusCommand: ParsableCommand {
         try checkTimeout(timeout)
         guard wait != nil else { return try show(try Daemon.call(DaemonStatus.self, Empty())) }
         let deadline = ContinuousClock.now + .seconds(timeout ?? 30)
-        let client = try connect(until: deadline)
+        let client = try Daemon.connect(until: deadline)
         // Subscribed before asking, so that no change falls between the two.
         _ = try client.call(EventSubscribe.self, .init(types: [EventType.account.rawValue]))
         while true {
@@ -45,17 +44,6 @@ struct StatusCommand: ParsableCommand {
             }
             // A change that made no event is found all the same, a little later.
             _ = try client.nextNotification(timeout: min(remaining, 1))
-        }
-    }
-
-    private func connect(until deadline: ContinuousClock.Instant) throws -> Client {
-        while true {
-            do throws(UserError) {
-                return try Daemon.connect()
-            } catch {
-                guard error.code == .daemonNotRunning, ContinuousClock.now < deadline else { throw error }
-                usleep(20_000)
-            }
         }
     }
 
@@ -80,6 +68,10 @@ struct StatusCommand: ParsableCommand {
         if output.json { return try Output.json(DaemonStatus.self, status) }
         Output.line(
             "imd \(Output.safe(status.version)), process \(status.pid), since \(status.startedAt.seconds)")
+        if let storage = status.storage {
+            Output.line("cannot store anything: \(storage.code.rawValue): \(Output.safe(storage.message))")
+            if let hint = storage.hint { Output.line("\thint: \(Output.safe(hint))") }
+        }
         for account in status.accounts where choice.account == nil || account.jid == choice.account {
             AccountCommand.describe(account)
         }

@@ -8,25 +8,36 @@ import Store
 
 enum Daemon {
     /// Returns after an orderly shutdown.
-    static func run(_ paths: Paths, _ log: Logger) async throws(UserError) {
+    static func run(_ paths: Paths, _ config: Config, _ log: Logger) async throws(UserError) {
+        let inherited = try ListeningSocket.inherited(at: paths.socket)
         try Paths.makePrivate(paths.data)
         try Paths.makePrivate(paths.socket.directory)
         let lock = try InstanceLock(path: paths.lock)
         let feed = EventFeed()
         let store = try open(paths, feed)
         let group = MultiThreadedEventLoopGroup.singleton
-        let accounts = Accounts(store: store, group: group, log: log)
+        let accounts = Accounts(
+            store: store, group: group, history: config.firstLoginHistory, log: log)
         var dispatcher = Dispatcher(log: log)
-        Handlers(accounts: accounts, store: store, feed: feed, startedAt: Clock.now()).register(
-            in: &dispatcher)
+        Handlers(
+            accounts: accounts, store: store, feed: feed, paths: paths, startedAt: Clock.now()
+        ).register(in: &dispatcher)
+        let network = NetworkMonitor(log: log)
+        defer { network.close() }
+        Task { for await _ in network.changes { await accounts.networkChanged() } }
         let services = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 // Shut down from the last to the first.
                 services: [
                     .init(service: accounts),
                     .init(
+                        service: Retention(
+                            store: store, feed: feed, days: config.eventDays, limit: config.eventLimit,
+                            log: log)),
+                    .init(
                         service: APIServer(
-                            socket: paths.socket, dispatcher: dispatcher, group: group, log: log)),
+                            place: paths.socket, inherited: inherited, dispatcher: dispatcher, group: group,
+                            log: log)),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(log)))
         do {
@@ -46,7 +57,7 @@ enum Daemon {
 
     private static func open(_ paths: Paths, _ feed: EventFeed) throws(UserError) -> Store {
         do {
-            return try Store.open(at: paths.database) { _ in feed.committed() }
+            return try Store.open(at: paths.database) { feed.committed($0) }
         } catch {
             throw error.userError
         }

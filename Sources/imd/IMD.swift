@@ -27,7 +27,7 @@ struct IMD: AsyncParsableCommand {
             LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
             var log = Logger(label: "imd")
             log.logLevel = logLevel ?? config.logLevel
-            try await Daemon.run(paths, log)
+            try await Daemon.run(paths, config, log)
         } catch {
             Self.report(error)
             throw ExitCode(error.code.exitCode)

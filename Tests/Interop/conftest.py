@@ -1,11 +1,24 @@
 """Fixtures: one server for the whole run, fresh users and processes for each test."""
 
+import faults
 import pytest
-from harness import BIN, Imd, Peer, Prosody
+from harness import BIN, Ejabberd, Imd, Peer, Prosody
+
 
 
 def pytest_report_header():
-    return f"imd: {BIN}"
+    return f"imd: {BIN}; faults: {'long form' if faults.TORTURE else 'reduced form'}"
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "faults: a row of the fault matrix; IMD_TORTURE=1 makes it the long form")
+
+
+def pytest_terminal_summary(terminalreporter):
+    if faults.FIGURES:
+        terminalreporter.section("measured")
+        for line in faults.FIGURES:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +34,27 @@ def friends():
     """A server whose users have each other in the roster."""
     with Prosody([f"friend{number}" for number in range(3)], ["--mutual", "--capture", "--nodelay"]) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def archive():
+    """A server that keeps an archive, as most do; its users know each other."""
+    names = [f"user{number}" for number in range(40)]
+    with Prosody(names, ["--mam", "--mutual", "--capture", "--nodelay"]) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ejabberd():
+    names = [f"user{number}" for number in range(16)]
+    with Ejabberd(names, ["--mutual"]) as server:
+        yield server
+
+
+@pytest.fixture(params=["prosody", "ejabberd"])
+def either(request):
+    """Each of the two servers with an archive, in turn."""
+    return request.getfixturevalue("archive" if request.param == "prosody" else "ejabberd")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Real processes for the tests: a private Prosody, imd with its own folders, and the independent peer.
+"""Real processes for the tests: imd with its own folders, a raw client of its socket, and the independent peer.
 
 Each is a context manager that ends what it started, by pid, however the test ends; every wait has a limit.
 """
@@ -17,7 +17,8 @@ import threading
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from servers import ROOT, Ejabberd, Prosody, User  # noqa: F401 (the tests take them from here)
+
 BIN = (ROOT / os.environ.get("IMD_BIN_DIR", ".build/debug")).absolute()
 LEGACY = "eu.siacs.conversations.axolotl"
 
@@ -51,74 +52,30 @@ def bare(jid):
     return jid.split("/")[0]
 
 
-class Prosody:
-    """A server of its own; `user()` gives a fresh account of it."""
-
-    def __init__(self, users=(), options=()):
-        self.folder = Path(tempfile.mkdtemp(prefix="imd-server-"))
-        self.names = list(users)
-        self.options = list(options)
-        self.passwords = {name: f"{name}-password" for name in self.names}
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def start(self, *options):
-        pairs = [f"{name}:{password}" for name, password in self.passwords.items()]
-        self._script("start", self.folder, "--owner", os.getpid(), *self.options, *options, *pairs)
-        lines = (self.folder / "env").read_text().split()
-        values = dict(line.split("=", 1) for line in lines)
-        self.domain, self.ca = values["XMPP_HOST"], values["XMPP_CA"]
-        self.address = f"127.0.0.1:{values['XMPP_PORT']}"
-        self.tls_address = f"127.0.0.1:{values['XMPP_TLS_PORT']}"
-
-    def restart(self):
-        """Starts again at the same port."""
-        self.start("--port", self.address.rsplit(":", 1)[1])
-
-    def __exit__(self, *_):
-        self._script("stop", self.folder)
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _script(self, *arguments):
-        command = [ROOT / "scripts/prosody", *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stderr
-
-    def stop(self):
-        self._script("stop", self.folder)
-
-    def user(self):
-        name = self.names.pop(0)
-        return User(f"{name}@{self.domain}", self.passwords[name])
-
-    def capture(self):
-        """Every message stanza that passed through, one per line (option --capture)."""
-        path = self.folder / "capture.xml"
-        return path.read_text() if path.exists() else ""
-
-
-class User:
-    def __init__(self, jid, password):
-        self.jid, self.password = jid, password
-
-
 class Imd:
-    """One user's daemon, and `imctl` talking to it."""
+    """One user's daemon, and `imctl` talking to it; `settings` is its configuration file, `prefix` a namespace."""
 
-    def __init__(self, server, user=None, log_level="debug"):
-        self.server, self._user, self.log_level = server, user, log_level
+    def __init__(self, server, user=None, log_level="debug", settings=None, prefix=()):
+        self.server, self._user, self.log_level, self.prefix = server, user, log_level, list(prefix)
         self.root = Path(tempfile.mkdtemp(prefix="imd-", dir="/tmp"))  # short: a socket path holds 107 bytes
         self.config, self.data, self.run = (self.root / name for name in ("config", "data", "run"))
         for folder in (self.config, self.data, self.run):
             folder.mkdir(mode=0o700)
         self.socket_path = self.run / "imd/imd.sock"
+        self.database = self.data / "imd/imd.sqlite"
         self.log_path = self.root / "imd.log"
         self.environment = {
             **os.environ, "XDG_CONFIG_HOME": str(self.config), "XDG_DATA_HOME": str(self.data),
             "XDG_RUNTIME_DIR": str(self.run), "HOME": str(self.root), "SWIFT_BACKTRACE": "enable=no"}
         self.process = None
+        if settings:
+            self.configure(**settings)
+
+    def configure(self, **settings):
+        """Writes the configuration file; `first_login_history=0` is `first-login-history = 0`."""
+        (self.config / "imd").mkdir(mode=0o700, exist_ok=True)
+        lines = [f"{key.replace('_', '-')} = {json.dumps(value)}\n" for key, value in settings.items()]
+        (self.config / "imd/config.toml").write_text("".join(lines))
 
     @property
     def user(self):
@@ -144,14 +101,14 @@ class Imd:
 
     # The daemon
 
-    def spawn(self):
+    def spawn(self, tracer=()):
         with self.log_path.open("ab") as log:
             return subprocess.Popen(
-                [BIN / "imd", "--log-level", self.log_level], env=self.environment, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, preexec_fn=die_with_parent)
+                [*self.prefix, *tracer, BIN / "imd", "--log-level", self.log_level], env=self.environment,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent)
 
-    def start(self, wait_online=False):
-        self.process = self.spawn()
+    def start(self, wait_online=False, tracer=()):
+        self.process = self.spawn(tracer)
         until(self._listens, 30, "imd listens")
         if wait_online:
             self.ok("status", "--wait", "online", "--timeout", "30")
@@ -309,10 +266,13 @@ class Api:
 
 
 class Peer:
-    """The independent client; keeps its device and sessions when started again with the same state."""
+    """The independent client; keeps its device and sessions when started again with the same state.
 
-    def __init__(self, server, user, state=None):
-        self.server, self.user = server, user
+    `options` are those of peer.py.
+    """
+
+    def __init__(self, server, user, state=None, options=(), prefix=()):
+        self.server, self.user, self.options, self.prefix = server, user, list(options), list(prefix)
         self.folder = Path(tempfile.mkdtemp(prefix="imd-peer-"))
         self.state = state or self.folder / "state.json"
         self.seen = []
@@ -336,8 +296,8 @@ class Peer:
         self.events = queue.Queue()
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, Path(__file__).with_name("peer.py"), self.user.jid, self.user.password,
-                 self.server.address, self.server.ca, self.state],
+                [*self.prefix, sys.executable, Path(__file__).with_name("peer.py"), self.user.jid,
+                 self.user.password, self.server.address, self.server.ca, self.state, *self.options],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=die_with_parent)
         threading.Thread(target=self._read, args=(self.process.stdout, self.events), daemon=True).start()
         self.own = self.next("ready", 60)
@@ -361,11 +321,15 @@ class Peer:
         self.process.stdin.write(json.dumps(command) + "\n")
         self.process.stdin.flush()
 
-    def send(self, to, body, plain=False):
-        self._tell(do="send", to=to, body=body, plain=plain)
+    def send(self, to, body, plain=False, **more):
+        self._tell(do="send", to=to, body=body, plain=plain, **more)
 
     def burst(self, to, count, size):
         self._tell(do="burst", to=to, count=count, size=size)
+
+    def answer(self, kind, to, message_id):
+        """Tells `to` that its message was received or displayed."""
+        self._tell(do="answer", kind=kind, to=to, id=message_id)
 
     def poll(self, seconds=0.0):
         """One more event into `seen`; None when nothing came."""

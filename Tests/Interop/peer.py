@@ -1,11 +1,15 @@
 """An independent XMPP client with legacy OMEMO (slixmpp-omemo), driven by JSON lines; run as its own process.
 
-usage: peer.py JID PASSWORD HOST:PORT CA-FILE STATE-FILE
+usage: peer.py JID PASSWORD HOST:PORT CA-FILE STATE-FILE [--carbons]
 
-stdin    {"do": "send", "to": JID, "body": TEXT, "plain": false}
+stdin    {"do": "send", "to": JID, "body": TEXT, "plain": false, "request": false, "markable": false}
          {"do": "burst", "to": JID, "count": N, "size": BYTES}     "burst" on stdout once all are with the server
+         {"do": "answer", "kind": "received" | "displayed", "to": JID, "id": ID}
          {"do": "quit"}                                            end of input does the same
-stdout   {"ev": "ready" | "message" | "empty" | "failed" | "sent" | "burst" | "error", …}
+stdout   {"ev": "ready" | "message" | "empty" | "failed" | "sent" | "burst" | "received" | "displayed" | "error", …}
+
+With --carbons it also takes the copies of what other clients of its account send and receive; their events have a
+member "carbon": "sent" | "received".
 
 The state file is written through on every change, so the process may be killed and started again; "-" keeps the
 state in memory, as is fair when its speed is measured.
@@ -16,6 +20,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import xeddsa
 from omemo.storage import Just, Nothing, Storage
@@ -26,6 +31,7 @@ from slixmpp.xmlstream.matcher import MatchXPath
 from slixmpp_omemo import XEP_0384, TrustLevel
 
 LEGACY = "eu.siacs.conversations.axolotl"
+RECEIPTS, MARKERS, CARBONS = "urn:xmpp:receipts", "urn:xmpp:chat-markers:0", "urn:xmpp:carbons:2"
 
 
 def emit(event, **fields):
@@ -88,12 +94,12 @@ register_plugin(Omemo)
 
 
 class Peer(ClientXMPP):
-    def __init__(self, jid, password, ca_file, state_file):
+    def __init__(self, jid, password, ca_file, state_file, carbons):
         super().__init__(jid, password)
         self.ca_certs = Path(ca_file)
         self.ready = asyncio.get_running_loop().create_future()
         self.incoming = asyncio.Queue()
-        self.known = set()
+        self.known, self.carbons = set(), carbons
         for plugin in ("xep_0030", "xep_0060", "xep_0163", "xep_0199", "xep_0280", "xep_0334", "xep_0380"):
             self.register_plugin(plugin)
         self.register_plugin("xep_0384", {"storage_impl": FileStorage(state_file)}, module=sys.modules[__name__])
@@ -106,34 +112,56 @@ class Peer(ClientXMPP):
         self.add_event_handler("failed_auth", lambda _: emit("error", what="authentication"))
 
     async def started(self, _):
+        if self.carbons:
+            await self["xep_0280"].enable()
         self.send_presence()
         await self.get_roster()
 
+    @staticmethod
+    def unwrap(stanza):
+        """The message itself, and "sent" or "received" if it is the copy of one."""
+        for direction in ("sent", "received"):
+            if stanza.xml.find(f"{{{CARBONS}}}{direction}") is not None:
+                return stanza[f"carbon_{direction}"], direction
+        return stanza, None
+
     async def receive(self):
-        omemo = self["xep_0384"]
         while True:
-            stanza = await self.incoming.get()
+            stanza, carbon = self.unwrap(await self.incoming.get())
             if stanza["type"] == "error":
                 continue
-            sender = str(stanza["from"])
-            encrypted = stanza.xml.find(f"{{{LEGACY}}}encrypted")
-            if encrypted is None:
-                if stanza["body"]:
-                    emit("message", **{"from": sender}, body=stanza["body"], encrypted=False)
-                continue
-            try:
-                plain, device = await omemo.decrypt_message(stanza)
-            except Exception as error:  # each is a finding; the test decides
-                emit("failed", **{"from": sender}, what=f"{type(error).__name__}: {error}"[:300])
-                continue
-            if encrypted.find(f"{{{LEGACY}}}payload") is None:
-                emit("empty", **{"from": sender})
-                continue
-            emit(
-                "message", **{"from": sender}, body=plain["body"], encrypted=True, fallback=stanza["body"],
-                device=device.device_id, fingerprint=fingerprint(device.identity_key))
+            origin = {"from": str(stanza["from"]), "id": stanza["id"]}
+            if carbon:
+                origin.update(carbon=carbon, to=str(stanza["to"]))
+            for namespace, kind in ((RECEIPTS, "received"), (MARKERS, "displayed")):
+                answer = stanza.xml.find(f"{{{namespace}}}{kind}")
+                if answer is not None:
+                    emit(kind, **origin, of=answer.get("id"))
+            if stanza.xml.find(f"{{{RECEIPTS}}}request") is not None:
+                origin["request"] = True
+            if stanza.xml.find(f"{{{MARKERS}}}markable") is not None:
+                origin["markable"] = True
+            await self.read(stanza, origin)
 
-    async def send_text(self, to, body, plain=False):
+    async def read(self, stanza, origin):
+        encrypted = stanza.xml.find(f"{{{LEGACY}}}encrypted")
+        if encrypted is None:
+            if stanza["body"]:
+                emit("message", **origin, body=stanza["body"], encrypted=False)
+            return
+        try:
+            plain, device = await self["xep_0384"].decrypt_message(stanza)
+        except Exception as error:  # each is a finding; the test decides
+            emit("failed", **origin, what=f"{type(error).__name__}: {error}"[:300], cause=type(error.__cause__).__name__)
+            return
+        if encrypted.find(f"{{{LEGACY}}}payload") is None:
+            emit("empty", **origin)
+            return
+        emit(
+            "message", **origin, body=plain["body"], encrypted=True, fallback=stanza["body"],
+            device=device.device_id, fingerprint=fingerprint(device.identity_key))
+
+    async def send_text(self, to, body, plain=False, request=False, markable=False):
         to = JID(to)
         stanza = self.make_message(mto=to, mbody=body, mtype="chat")
         stanza["id"] = self.new_id()
@@ -145,6 +173,18 @@ class Peer(ClientXMPP):
             stanza, errors = await omemo.encrypt_message(stanza, JID(to.bare))
             for error in errors:
                 emit("error", what=str(error)[:300])
+        if request:
+            ElementTree.SubElement(stanza.xml, f"{{{RECEIPTS}}}request")
+        if markable:
+            ElementTree.SubElement(stanza.xml, f"{{{MARKERS}}}markable")
+        stanza.send()
+        return stanza["id"]
+
+    def answer(self, kind, to, id):
+        namespace = {"received": RECEIPTS, "displayed": MARKERS}[kind]
+        stanza = self.make_message(mto=JID(to), mtype="chat")
+        stanza["id"] = self.new_id()
+        ElementTree.SubElement(stanza.xml, f"{{{namespace}}}{kind}", {"id": id})
         stanza.send()
 
     async def burst(self, to, count, size):
@@ -157,9 +197,9 @@ class Peer(ClientXMPP):
         emit("burst", seconds=time.monotonic() - began)
 
 
-async def main(jid, password, server, ca_file, state_file):
+async def main(jid, password, server, ca_file, state_file, *options):
     began = time.monotonic()
-    peer = Peer(jid, password, ca_file, state_file)
+    peer = Peer(jid, password, ca_file, state_file, "--carbons" in options)
     peer.enable_direct_tls, peer.enable_starttls = False, True
     host, port = server.rsplit(":", 1)
     peer.connect(host, int(port))
@@ -182,9 +222,10 @@ async def main(jid, password, server, ca_file, state_file):
         try:
             if what == "burst":
                 await peer.burst(**command)
+            elif what == "answer":
+                peer.answer(**command)
             else:
-                await peer.send_text(**command)
-                emit("sent", body=command["body"])
+                emit("sent", body=command["body"], id=await peer.send_text(**command))
         except Exception as error:
             emit("error", what=f"{type(error).__name__}: {error}"[:300])
     receiving.cancel()
@@ -195,6 +236,6 @@ async def main(jid, password, server, ca_file, state_file):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 6:
+    if len(sys.argv) < 6:
         sys.exit(__doc__)
     asyncio.run(main(*sys.argv[1:]))

@@ -98,8 +98,9 @@ def test_imd_ends_cleanly(imd, signal_name):
 
 
 @pytest.mark.parametrize(
-    "text", ['log-level = "loud"\n', "log-level = 3\n", 'unknown-key = "x"\n', "not toml", '\xff'],
-    ids=["value", "type", "key", "syntax", "utf-8"])
+    "text", ['log-level = "loud"\n', "log-level = 3\n", 'unknown-key = "x"\n', "not toml", '\xff', "event-days = 0\n",
+     "event-limit = 10\n", 'first-login-history = "all"\n'],
+    ids=["value", "type", "key", "syntax", "utf-8", "days", "limit", "history"])
 def test_a_wrong_configuration_file(server, text):
     imd = Imd(server)
     try:

@@ -4,37 +4,10 @@ import Foundation
 import LocalAPI
 import Testing
 
-/// A server end: reads lines, writes lines.
-private final class Peer: @unchecked Sendable {
-    let descriptor: Int32
-    private var lines = LineBuffer()
-
-    init(_ descriptor: Int32) { self.descriptor = descriptor }
-    deinit { close(descriptor) }
-
-    func request() -> Request? {
-        var chunk = [UInt8](repeating: 0, count: 4096)
-        while true {
-            if case .line(let line)? = lines.next() { return try? Request(line: line) }
-            let count = read(descriptor, &chunk, chunk.count)
-            guard count > 0 else { return nil }
-            lines.append(chunk[0..<count])
-        }
-    }
-
-    func send(_ bytes: [UInt8]) { _ = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) } }
-}
-
 private func pair() throws -> (Client, Peer) {
     var descriptors: [Int32] = [0, 0]
     try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &descriptors) == 0)
     return (Client(connected: descriptors[0]), Peer(descriptors[1]))
-}
-
-private func temporaryFolder() throws -> String {
-    var template = Array("/tmp/imd-test-XXXXXX".utf8CString)
-    try #require(mkdtemp(&template) != nil)
-    return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
 }
 
 private func code(_ body: () throws -> Void) -> ErrorCode? {
@@ -137,21 +110,5 @@ struct ClientTests {
         for wrong in [nil, "", "relative/path", "/" + String(repeating: "x", count: 100)] {
             #expect(code { _ = try SocketPath(runtimeDirectory: wrong) } == .configuration)
         }
-    }
-
-    private func listen(on path: String) throws -> Int32 {
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-        try #require(descriptor >= 0)
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-        let result = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        try #require(result == 0)
-        try #require(Glibc.listen(descriptor, 5) == 0)
-        return descriptor
     }
 }

@@ -12,6 +12,9 @@ private let details: [EventDetail] = [
     .account(.init(state: .failed, reason: UserError(.certificate, "expired", hint: "renew"))),
     .undecryptable(.init(chat: "b@c", from: "b@c", device: 9, reason: "no session")),
     .error(UserError(.storage, "disk", hint: nil)),
+    .gap(.init(reason: .archiveExpired)),
+    .gap(.init(reason: .tooLarge, chat: "b@c", id: "s1")),
+    .overflow(.init(after: 3, through: 12)),
 ]
 
 private let message = Message(
@@ -51,7 +54,9 @@ struct EventTests {
         plain.encryption = nil
         plain.state = .failed
         plain.reason = "why"
-        for message in [message, other, plain] {
+        var damaged = message
+        damaged.damaged = true
+        for message in [message, other, plain, damaged] {
             let line = Event.line(number: 3, message: message)
             guard case .notification(_, .object(let members)) = try Incoming(line: line.dropLast()) else {
                 return #expect(Bool(false))

@@ -17,7 +17,7 @@ import XMPP
         let account = try await test.store.write { tx in
             let id = try tx.addAccount(new)
             try tx.setPinnedMechanism("SCRAM-SHA-256-PLUS", account: id)
-            try tx.setArchivePosition("a1", account: id)
+            try tx.setArchivePosition("a1", at: 77, account: id)
             return try tx.account(id: id)
         }
         #expect(account?.jid.description == "romeo@example.org")
@@ -27,6 +27,7 @@ import XMPP
         )
         #expect(account?.resource == "desk" && account?.enabled == false && account?.passwordCommand == nil)
         #expect(account?.pinnedMechanism == "SCRAM-SHA-256-PLUS" && account?.archivePosition == "a1")
+        #expect(account?.archivePositionAt == 77)
         #expect(account?.device == 27_183 && account?.identity.seed == new.identity.seed)
         #expect(account?.nextPreKeyID == 1)
     }

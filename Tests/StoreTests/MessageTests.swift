@@ -33,15 +33,15 @@ import XMPP
         }
     }
 
-    @Test func `a delayed stanza without archive id is stored once per chat, id and text`() async throws {
+    @Test func `a possible copy without archive id is stored once per chat, id and text`() async throws {
         let test = try await TestStore()
         try await test.write { tx, account in
             try #expect(tx.insertIncoming(incoming(account)) != nil)
-            try #expect(tx.insertIncoming(incoming(account, isDelayed: true)) == nil)
-            try #expect(tx.insertIncoming(incoming(account, body: "other", isDelayed: true)) != nil)
+            try #expect(tx.insertIncoming(incoming(account, mayBeCopy: true)) == nil)
+            try #expect(tx.insertIncoming(incoming(account, body: "other", mayBeCopy: true)) != nil)
             try #expect(
-                tx.insertIncoming(incoming(account, chat: "nurse@example.com", isDelayed: true)) != nil)
-            try #expect(tx.insertIncoming(incoming(account, id: "m2", isDelayed: true)) != nil)
+                tx.insertIncoming(incoming(account, chat: "nurse@example.com", mayBeCopy: true)) != nil)
+            try #expect(tx.insertIncoming(incoming(account, id: "m2", mayBeCopy: true)) != nil)
         }
     }
 
@@ -49,9 +49,9 @@ import XMPP
         let test = try await TestStore()
         try await test.write { tx, account in
             try #expect(tx.insertIncoming(incoming(account, direction: .out)) != nil)
-            try #expect(tx.insertIncoming(incoming(account, isDelayed: true)) != nil)
-            try #expect(tx.insertIncoming(incoming(account, isDelayed: true, direction: .out)) == nil)
-            try #expect(tx.insertIncoming(incoming(account, isDelayed: true)) == nil)
+            try #expect(tx.insertIncoming(incoming(account, mayBeCopy: true)) != nil)
+            try #expect(tx.insertIncoming(incoming(account, mayBeCopy: true, direction: .out)) == nil)
+            try #expect(tx.insertIncoming(incoming(account, mayBeCopy: true)) == nil)
         }
     }
 
@@ -66,8 +66,8 @@ import XMPP
     @Test func `texts without any id are never taken for repetitions`() async throws {
         let test = try await TestStore()
         try await test.write { tx, account in
-            try #expect(tx.insertIncoming(incoming(account, id: "", isDelayed: true)) != nil)
-            try #expect(tx.insertIncoming(incoming(account, id: "", isDelayed: true)) != nil)
+            try #expect(tx.insertIncoming(incoming(account, id: "", mayBeCopy: true)) != nil)
+            try #expect(tx.insertIncoming(incoming(account, id: "", mayBeCopy: true)) != nil)
         }
     }
 
@@ -75,10 +75,62 @@ import XMPP
         let test = try await TestStore()
         try await test.write { tx, account in
             let live = try #require(try tx.insertIncoming(incoming(account)))
-            try #expect(tx.insertIncoming(incoming(account, stanzaID: "s1", isDelayed: true)) == nil)
+            try #expect(tx.insertIncoming(incoming(account, stanzaID: "s1", mayBeCopy: true)) == nil)
             try #expect(tx.message(row: live.id)?.stanzaID == "s1")
-            try #expect(tx.insertIncoming(incoming(account, stanzaID: "s1", isDelayed: true)) == nil)
-            try #expect(tx.insertIncoming(incoming(account, stanzaID: "s2", isDelayed: true)) != nil)
+            try #expect(tx.insertIncoming(incoming(account, stanzaID: "s1", mayBeCopy: true)) == nil)
+            try #expect(tx.insertIncoming(incoming(account, stanzaID: "s2", mayBeCopy: true)) != nil)
+        }
+    }
+
+    @Test func `an archive id that is stored is known, per account`() async throws {
+        let test = try await TestStore()
+        try await test.write { tx, account in
+            _ = try tx.insertIncoming(incoming(account, stanzaID: "s1"))
+            let other = try tx.addAccount(newAccount("romeo@example.org"))
+            try #expect(tx.isStored(account: account, stanzaID: "s1"))
+            try #expect(!tx.isStored(account: other, stanzaID: "s1"))
+            try #expect(!tx.isStored(account: account, stanzaID: "s2"))
+            try #expect(!tx.isStored(account: account, stanzaID: ""))
+        }
+    }
+
+    @Test func `our own message that comes back gets its archive id, once`() async throws {
+        let test = try await TestStore()
+        try await test.write { tx, account in
+            let (chat, nurse) = (try JID(juliet), try JID("nurse@example.com"))
+            let message = try tx.insertOutgoing(outgoing(account, id: "a"))
+            func attach(_ stanzaID: String, _ chat: JID, _ messageID: String) throws -> Bool {
+                try tx.attachStanzaID(stanzaID, account: account, chat: chat, messageID: messageID)
+            }
+            try #expect(!attach("s1", nurse, "a"))
+            try #expect(!attach("s1", chat, "b"))
+            try #expect(!attach("s1", chat, ""))
+            _ = try tx.insertIncoming(incoming(account, id: "in"))
+            try #expect(!attach("s1", chat, "in"), "not ours")
+            try #expect(tx.message(row: message.id)?.stanzaID == nil)
+            try #expect(attach("s1", JID(juliet + "/balcony"), "a"))
+            try #expect(tx.message(row: message.id)?.stanzaID == "s1")
+            // Sent again on a new stream, it is in the archive twice.
+            try #expect(attach("s2", chat, "a"))
+            try #expect(tx.message(row: message.id)?.stanzaID == "s1")
+        }
+    }
+
+    @Test func `an archive id of another message is not given twice`() async throws {
+        let test = try await TestStore()
+        try await test.write { tx, account in
+            _ = try tx.insertIncoming(incoming(account, stanzaID: "s1"))
+            let message = try tx.insertOutgoing(outgoing(account, id: "a"))
+            try #expect(tx.attachStanzaID("s1", account: account, chat: JID(juliet), messageID: "a"))
+            try #expect(tx.message(row: message.id)?.stanzaID == nil)
+        }
+    }
+
+    @Test func `texts of our other devices without an id are never taken for one of ours`() async throws {
+        let test = try await TestStore()
+        try await test.write { tx, account in
+            _ = try tx.insertIncoming(incoming(account, id: "", direction: .out))
+            try #expect(!tx.attachStanzaID("s1", account: account, chat: JID(juliet), messageID: ""))
         }
     }
 

@@ -71,7 +71,8 @@ import XMPP
             }
             try #expect(tx.outbox(account: account, limit: 9).map(\.stanza) == [[1], [2], [3]])
             try #expect(tx.outbox(account: account, after: 1, limit: 1).map(\.stanza) == [[2]])
-            try tx.acknowledge(account: account, outbox: [1, 2, 3], now: 2)
+            _ = try tx.takeOutbox(account: account, after: 0, limit: 9, now: 2)
+            try tx.acknowledge(account: account, through: 3, now: 2)
             try #expect(tx.outbox(account: account, limit: 9).isEmpty)
             try #expect(tx.enqueue(account: account, stanza: [], message: nil, now: 3) == 4)
         }
@@ -81,27 +82,26 @@ import XMPP
         let test = try await TestStore()
         try await test.write { tx, account in
             var rows: [Int64] = []
-            var places: [Int64] = []
             for number in 0..<50 {
                 let message = try tx.insertOutgoing(outgoing(account, id: "m\(number)"))
                 rows.append(message.id)
-                places.append(try tx.enqueue(account: account, stanza: [1], message: message.id, now: 1))
+                try tx.enqueue(account: account, stanza: [1], message: message.id, now: 1)
             }
+            try tx.enqueue(account: account, stanza: [2], message: nil, now: 1)
             // A receipt may be faster than the server's acknowledgement.
             try #expect(
                 tx.markDelivered(account: account, chat: JID(juliet), messageID: "m7", now: 2) == rows[7])
-            let empty = try tx.enqueue(account: account, stanza: [2], message: nil, now: 1)
+            _ = try tx.takeOutbox(account: account, after: 0, limit: 99, now: 2)
             let last = try tx.lastEventNumber()
-            let moved = try tx.acknowledge(
-                account: account, outbox: places.dropLast() + [empty, 9999], now: 3)
+            let moved = try tx.acknowledge(account: account, through: 49, now: 3)
             #expect(moved == rows.dropLast().filter { $0 != rows[7] })
             let events = try tx.events(after: last, limit: 99)
             #expect(events.map { $0.message?.id } == moved.map { $0 })
             #expect(
                 events.allSatisfy { $0.type == "state" && $0.detail?.contains(#""state":"server""#) == true })
             try #expect(tx.message(row: rows[7])?.state == .delivered)
-            try #expect(tx.outbox(account: account, limit: 99).map(\.message) == [rows[49]])
-            try #expect(tx.acknowledge(account: account, outbox: places.dropLast(), now: 4).isEmpty)
+            try #expect(tx.outbox(account: account, limit: 99).map(\.message) == [rows[49], nil])
+            try #expect(tx.acknowledge(account: account, through: 49, now: 4).isEmpty)
         }
     }
 
@@ -110,9 +110,12 @@ import XMPP
         try await test.write { tx, account in
             let other = try tx.addAccount(newAccount("romeo@example.org"))
             let message = try tx.insertOutgoing(outgoing(account))
-            let place = try tx.enqueue(account: account, stanza: [1], message: message.id, now: 1)
-            try #expect(tx.acknowledge(account: other, outbox: [place], now: 2).isEmpty)
-            try #expect(tx.outbox(account: account, limit: 9).count == 1)
+            try tx.enqueue(account: account, stanza: [1], message: message.id, now: 1)
+            _ = try tx.takeOutbox(account: account, after: 0, limit: 9, now: 2)
+            try #expect(tx.takeOutbox(account: other, after: 0, limit: 9, now: 2).entries.isEmpty)
+            try tx.resetPositions(account: other)
+            try #expect(tx.acknowledge(account: other, through: 9, now: 2).isEmpty)
+            try #expect(tx.outbox(account: account, limit: 9).map(\.position) == [1])
         }
     }
 
@@ -149,30 +152,6 @@ import XMPP
             try #expect(tx.chatsAwaitingKeys(account: account) == [chat])
             try #expect(!tx.isAwaitingKeys(account: account, chat: nurse))
             try #expect(tx.isAwaitingKeys(account: account, chat: chat))
-        }
-    }
-
-    @Test func `only what was never encrypted is queued again`() async throws {
-        let test = try await TestStore()
-        try await test.write { tx, account in
-            let waiting = try tx.insertOutgoing(outgoing(account, id: "a"))
-            try tx.setAwaitsKeys(true, message: waiting.id)
-            let encrypted = try tx.insertOutgoing(outgoing(account, id: "b"))
-            let place = try tx.enqueue(account: account, stanza: [1], message: encrypted.id, now: 1)
-            let bounced = try tx.insertOutgoing(outgoing(account, id: "c"))
-            try tx.enqueue(account: account, stanza: [2], message: bounced.id, now: 1)
-            try tx.acknowledge(account: account, outbox: [place + 1], now: 1)
-            for message in [waiting, encrypted, bounced] {
-                try #expect(!tx.requeue(message.id, now: 2))
-                try #expect(tx.setState(message.id, .failed, reason: "x", now: 2))
-            }
-            try #expect(
-                tx.outbox(account: account, limit: 9).isEmpty, "a failed message does not go out later")
-            try #expect(tx.requeue(waiting.id, now: 3))
-            try #expect(!tx.requeue(encrypted.id, now: 3))
-            try #expect(!tx.requeue(bounced.id, now: 3))
-            let again = try tx.message(row: waiting.id)
-            #expect(again?.state == .queued && again?.reason == nil)
         }
     }
 }

@@ -28,7 +28,11 @@ import Testing
             let digest = Hash.sha256(Array(migration.sql.utf8)).prefix(8)
             return migration.name + " " + digest.map { String(format: "%02x", $0) }.joined()
         }
-        #expect(digests == ["0001 accounts, keys, messages, events 704707b3ccfaf854"])
+        #expect(
+            digests == [
+                "0001 accounts, keys, messages, events 704707b3ccfaf854",
+                "0002 resumption, archive, retention 95702038e91ae4b1",
+            ])
     }
 
     @Test func `opening again changes nothing`() async throws {

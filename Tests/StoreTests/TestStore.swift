@@ -66,11 +66,11 @@ let juliet = "juliet@example.com"
 
 func incoming(
     _ account: Int64, id: String = "m1", chat: String = juliet, body: String = "hello",
-    stanzaID: String? = nil, isDelayed: Bool = false, direction: MessageDirection = .in
+    stanzaID: String? = nil, mayBeCopy: Bool = false, direction: MessageDirection = .in
 ) throws -> NewIncoming {
     NewIncoming(
         account: account, messageID: id, chat: try JID(chat), sender: try JID(chat + "/balcony"),
-        direction: direction, body: body, encryption: nil, stanzaID: stanzaID, isDelayed: isDelayed,
+        direction: direction, body: body, encryption: nil, stanzaID: stanzaID, mayBeCopy: mayBeCopy,
         sentAt: 10,
         storedAt: 11)
 }

@@ -10,10 +10,11 @@ enum Scene {
     static func stream(
         _ tls: ClientStream.Configuration.TLS = .startTLS, resource: String? = "orchard",
         nonce: String = nonce,
-        password: String = "pencil", _ adjust: (inout SASLPolicy) -> Void = { _ in }
+        password: String = "pencil", resumption: Resumption? = nil,
+        _ adjust: (inout SASLPolicy) -> Void = { _ in }
     ) throws -> ClientStream {
         var configuration = ClientStream.Configuration(
-            jid: try JID("user@example.org"), tls: tls, resource: resource)
+            jid: try JID("user@example.org"), tls: tls, resource: resource, resumption: resumption)
         adjust(&configuration.sasl)
         return ClientStream(configuration, password: SecretBytes(password.utf8), nonce: nonce)
     }
@@ -88,7 +89,7 @@ enum Scene {
     /// To the request for stream management.
     static let enable =
         bind + bindResult + """
-            C: <enable xmlns='urn:xmpp:sm:3'/>
+            C: <enable xmlns='urn:xmpp:sm:3' resume='true'/>
 
             """
 

@@ -12,11 +12,13 @@ import Testing
 /// - Parameters:
 ///   - bindings: what `A: TLS` reports.
 ///   - chunkSize: how many bytes of the server's the parser gets at once; nil for whole lines.
+///   - limits: the parser's.
 func expectTranscript(
     _ stream: inout ClientStream, _ transcript: String, bindings: ChannelBindings = .none,
-    chunkSize: Int? = nil, sourceLocation: SourceLocation = #_sourceLocation
+    chunkSize: Int? = nil, limits: XMLParser.Limits = .init(),
+    sourceLocation: SourceLocation = #_sourceLocation
 ) {
-    var player = TranscriptPlayer(stream: stream, bindings: bindings, chunkSize: chunkSize)
+    var player = TranscriptPlayer(stream: stream, bindings: bindings, chunkSize: chunkSize, limits: limits)
     for line in transcript.split(separator: "\n").map({ $0.drop { $0 == " " } }) where !line.isEmpty {
         let text = String(line.dropFirst(2).drop { $0 == " " })
         if line.hasPrefix("C:") {
@@ -42,14 +44,15 @@ private struct TranscriptPlayer {
     var stream: ClientStream
     let bindings: ChannelBindings
     let chunkSize: Int?
-    let parser = XMLParser()
+    let parser: XMLParser
     var done: [String] = []
     private var isEncrypted = false
 
-    init(stream: ClientStream, bindings: ChannelBindings, chunkSize: Int?) {
+    init(stream: ClientStream, bindings: ChannelBindings, chunkSize: Int?, limits: XMLParser.Limits) {
         self.stream = stream
         self.bindings = bindings
         self.chunkSize = chunkSize
+        parser = XMLParser(limits: limits)
     }
 
     mutating func serverSends(_ text: String) {
@@ -95,11 +98,14 @@ private struct TranscriptPlayer {
             case .restartParser: parser.reset()
             case .bound(let bound):
                 done.append(
-                    "(bound \(bound.jid) \(bound.mechanism)"
+                    "(\(bound.resumed ? "resumed" : "bound") \(bound.jid) \(bound.mechanism)"
                         + (bound.channelBinding.map { " \($0)" } ?? "")
                         + (bound.streamManagement ? " counted)" : " uncounted)"))
             case .stanza(let element):
                 done.append("(stanza \(String(decoding: element.xml(), as: UTF8.self)))")
+            case .discarded(let element, let error):
+                done.append("(discarded \(String(decoding: element.xml(), as: UTF8.self)) \(error))")
+            case .resumptionFailed(let count): done.append("(not resumed, acknowledged \(count))")
             case .acknowledged(let count): done.append("(acknowledged \(count))")
             case .close(let failure): done.append("(close: \(failure))")
             }

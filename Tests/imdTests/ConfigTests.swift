@@ -14,6 +14,35 @@ struct ConfigTests {
         #expect(try Config(text: "log-level = \"debug\"", path: "config.toml").logLevel == .debug)
     }
 
+    @Test func `what is kept and fetched is read`() throws {
+        let config = try Config(
+            text: "event-days = 1\nevent-limit = 1_000\nfirst-login-history = 0\n", path: "config.toml")
+        #expect(config.eventDays == 1 && config.eventLimit == 1000 && config.firstLoginHistory == 0)
+        #expect(
+            Config().eventDays == 30 && Config().eventLimit == 1_000_000 && Config().firstLoginHistory == 50)
+    }
+
+    @Test(arguments: [
+        "event-days = 0", "event-days = 36501", "event-days = \"30\"", "event-limit = 999",
+        "event-limit = 1000000001", "event-limit = 1e6", "first-login-history = -1",
+        "first-login-history = 10001", "first-login-history = true",
+    ])
+    func `a number out of its range is refused, with its line and the range`(_ line: String) {
+        let error = #expect(throws: UserError.self) {
+            try Config(text: "# a comment\n\n\(line)\n", path: "config.toml")
+        }
+        #expect(error?.code == .configuration)
+        #expect(error?.message.hasPrefix("config.toml:3: \(line.prefix { $0 != " " }) takes") == true)
+        #expect(error?.message.contains(" to ") == true)
+    }
+
+    @Test func `an unknown key names its line`() {
+        let error = #expect(throws: UserError.self) {
+            try Config(text: "log-level = \"info\"\nevent-dayz = 3", path: "config.toml")
+        }
+        #expect(error?.message.hasPrefix("config.toml:2: ") == true)
+    }
+
     @Test(arguments: ["log-level = 3", "log-level = \"loud\"", "lgo-level = \"info\"", "log-level", "= ="])
     func `what is wrong is said with the file's name`(_ text: String) {
         let error = #expect(throws: UserError.self) { try Config(text: text, path: "config.toml") }
@@ -61,17 +90,5 @@ struct PathsTests {
         #expect(throws: UserError.self) {
             try Paths(environment: ["HOME": "/home/a", "XDG_RUNTIME_DIR": "run"])
         }
-    }
-}
-
-struct DispatcherTests {
-    @Test func `every declared method has a handler`() async throws {
-        let party = try await Party("alice@example.org")
-        var dispatcher = Dispatcher(log: .init(label: "test"))
-        let accounts = Accounts(
-            store: party.store, group: .singletonMultiThreadedEventLoopGroup, log: .init(label: "test"))
-        Handlers(accounts: accounts, store: party.store, feed: EventFeed(), startedAt: 0).register(
-            in: &dispatcher)
-        #expect(dispatcher.methods == Set(allMethods.map { $0.name }))
     }
 }

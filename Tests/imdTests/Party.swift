@@ -4,8 +4,8 @@ import IMCrypto
 import LocalAPI
 import OMEMO
 import Store
-import XMPP
 
+@testable import XMPP
 @testable import imd
 
 /// Deletes its folder when the test is over.
@@ -47,16 +47,45 @@ final class Party: Sendable {
     /// What arrives from `sender`, as one read.
     @discardableResult
     func receive(_ stanzas: Element..., from sender: JID) async throws -> Inbound.Effects {
-        let work = stanzas.map { stanza in
-            var stanza = stanza
-            stanza["from"] = sender.description
-            return Work.stanza(stanza)
-        }
-        let inbound = Inbound(own: own, announcesStanzaIDs: true, now: Self.now)
+        try await take(
+            stanzas.map { stanza in
+                var stanza = stanza
+                stanza["from"] = sender.description
+                return Work.stanza(stanza)
+            })
+    }
+
+    /// What one read amounts to.
+    @discardableResult
+    func take(
+        _ work: [Work], archive: Inbound.Archive = Inbound.Archive(announcesStanzaIDs: true),
+        aroundDamage: Bool = false
+    ) async throws -> Inbound.Effects {
+        let inbound = Inbound(own: own, archive: archive, now: Self.now)
         return try await store.write { tx in
             var inbound = inbound
-            return try inbound.receive(work, tx)
+            return aroundDamage
+                ? try inbound.receiveAround(damage: work, tx) : try inbound.receive(work, tx)
         }
+    }
+
+    /// What the archive gives, in its order, while it is being read.
+    @discardableResult
+    func read(
+        _ messages: (id: String, stanza: Element, from: JID)..., isHistory: Bool = false
+    ) async throws -> Inbound.Effects {
+        let work = messages.map { message in
+            var stanza = message.stanza
+            stanza["from"] = message.from.description
+            return Work.archived(ArchivedMessage(id: message.id, message: stanza, sentAt: Self.now - 60_000))
+        }
+        return try await take(
+            work,
+            archive: Inbound.Archive(announcesStanzaIDs: true, isCaughtUp: false, isHistory: isHistory))
+    }
+
+    var position: String? {
+        get async throws { try await write { [own] in try $0.account(id: own.account)?.archivePosition } }
     }
 
     func bundle() async throws -> OMEMO.Bundle {
@@ -80,10 +109,21 @@ final class Party: Sendable {
     }
 
     /// Encrypts a text for another party and takes the finished stanza out of the outbox.
-    func encrypt(_ body: String, to other: Party, id: String? = nil) async throws -> Element {
-        let address = DeviceAddress(jid: other.jid, device: other.own.device)
-        let outbound = Outbound(own: own, now: Self.now, bundles: [address: try await other.bundle()])
-        let request = SendRequest(chat: other.jid, body: body, clientID: id, plaintext: false)
+    ///
+    /// - Parameters:
+    ///   - other: a second party that shall be able to read it.
+    ///   - bundle: what `bob` publishes; nil for what he does publish.
+    func encrypt(
+        _ body: String, to bob: Party, id: String? = nil, alsoTo other: Party? = nil,
+        with bundle: OMEMO.Bundle? = nil
+    ) async throws -> Element {
+        var bundles: [DeviceAddress: OMEMO.Bundle] = [:]
+        for party in [bob, other].compactMap(\.self) {
+            bundles[DeviceAddress(jid: party.jid, device: party.own.device)] = try await party.bundle()
+        }
+        if let bundle { bundles[DeviceAddress(jid: bob.jid, device: bob.own.device)] = bundle }
+        let outbound = Outbound(own: own, now: Self.now, bundles: bundles)
+        let request = SendRequest(chat: bob.jid, body: body, clientID: id, plaintext: false)
         let outcome = try await store.write { try outbound.accept(request, mayEncrypt: true, $0).outcome }
         guard case .enqueued? = outcome else { throw Failure.notEncrypted }
         return try await outbox().last ?? { throw Failure.notEncrypted }()
@@ -99,18 +139,25 @@ final class Party: Sendable {
 
     /// Flips a bit in every session row, as a bad disk would.
     func damageSessions() throws {
-        let shell = Process()
-        shell.executableURL = URL(fileURLWithPath: "/usr/bin/python3")
-        shell.arguments = [
-            "-c",
+        try python(
             """
-            import sqlite3, sys
-            db = sqlite3.connect(sys.argv[1])
             for row, record in db.execute("SELECT rowid, record FROM session").fetchall():
                 damaged = record[:-1] + bytes([record[-1] ^ 1])
                 db.execute("UPDATE session SET record = ? WHERE rowid = ?", (damaged, row))
-            db.commit()
-            """, folder + "/imd.sqlite",
+            """)
+    }
+
+    /// Changes all rows of a table behind imd's back.
+    func damage(_ table: String, _ change: String) throws {
+        try python("db.execute(\"UPDATE \(table) SET \(change)\")")
+    }
+
+    private func python(_ code: String) throws {
+        let shell = Process()
+        shell.executableURL = URL(fileURLWithPath: "/usr/bin/python3")
+        shell.arguments = [
+            "-c", "import sqlite3, sys\ndb = sqlite3.connect(sys.argv[1])\n\(code)\ndb.commit()",
+            folder + "/imd.sqlite",
         ]
         try shell.run()
         shell.waitUntilExit()

@@ -21,4 +21,8 @@ int clinux_srv(const char *name, struct clinux_srv *out, int capacity);
 /// Returns 0, or -1 with errno set.
 int clinux_forbid_tracing(void);
 
+/// Opens a socket that becomes readable whenever a link, an address or a route changes.
+/// Returns its descriptor, close-on-exec and non-blocking, or -1 with errno set.
+int clinux_watch_network(void);
+
 #endif

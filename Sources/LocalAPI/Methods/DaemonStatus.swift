@@ -24,16 +24,20 @@ public enum DaemonStatus: Method {
         public var accounts: [AccountStatus]
         /// Number of the newest event.
         public var lastEvent: Int64
+        /// Why nothing can be stored at the moment; nil when all is well.
+        public var storage: UserError?
 
         /// A result from its parts.
         public init(
-            version: String, pid: Int32, startedAt: Timestamp, accounts: [AccountStatus], lastEvent: Int64
+            version: String, pid: Int32, startedAt: Timestamp, accounts: [AccountStatus], lastEvent: Int64,
+            storage: UserError? = nil
         ) {
             self.version = version
             self.pid = pid
             self.startedAt = startedAt
             self.accounts = accounts
             self.lastEvent = lastEvent
+            self.storage = storage
         }
 
         /// The members on the wire.
@@ -43,6 +47,8 @@ public enum DaemonStatus: Method {
             Field("startedAt", .timestamp, "when imd started"),
             Field("accounts", .array(.object(AccountStatus.self)), "all accounts"),
             Field("lastEvent", .count, "number of the newest event, 0 when there is none"),
+            .optional(
+                "storage", .object(UserError.self), "why nothing can be stored at the moment, if that is so"),
         ]
     }
 }

@@ -18,10 +18,25 @@ public enum MessageSend: Method {
     public enum Wait: String, Codable, CaseIterable, Sendable {
         /// Stored; it will go out.
         case queued
+        /// Written to the connection.
+        case sent
         /// The server has it.
         case server
         /// A device of the contact has it.
         case delivered
+        /// The contact has seen it.
+        case displayed
+
+        /// The state to wait for.
+        public var state: DeliveryState {
+            switch self {
+            case .queued: .queued
+            case .sent: .sent
+            case .server: .server
+            case .delivered: .delivered
+            case .displayed: .displayed
+            }
+        }
     }
 
     /// The message.
@@ -64,7 +79,9 @@ public enum MessageSend: Method {
                 "id", .string,
                 "your own id for the message, 1 to 255 bytes: a second call with it sends nothing and answers alike"
             ),
-            .optional("wait", .word(Wait.self), "answer when the message has come this far; default queued"),
+            .optional(
+                "wait", .word(Wait.self),
+                "answer when the message has come this far, or has failed; default queued"),
             .optional(
                 "timeout", .seconds,
                 "how long to wait, in seconds; then the answer tells how far it came; default 30"),

@@ -1,4 +1,4 @@
-// The Unix socket: bound where only the user can reach it, every client's uid checked.
+// Serves the clients of the API socket: every one's uid checked, no more than there is room for.
 import Foundation
 import LocalAPI
 import Logging
@@ -8,65 +8,68 @@ import ServiceLifecycle
 import Synchronization
 
 struct APIServer: Service {
-    let socket: SocketPath
-    let dispatcher: Dispatcher
-    let group: any EventLoopGroup
-    let log: Logger
-    private let sessions = Sessions()
+    private let place: SocketPath
+    private let inherited: ListeningSocket?
+    private let dispatcher: Dispatcher
+    private let group: any EventLoopGroup
+    private let log: Logger
+    private let sessions: Sessions
 
-    init(socket: SocketPath, dispatcher: Dispatcher, group: any EventLoopGroup, log: Logger) {
-        self.socket = socket
+    /// - Parameter inherited: what a service manager handed over; without it a socket is bound at `place`.
+    init(
+        place: SocketPath, inherited: ListeningSocket?, dispatcher: Dispatcher, group: any EventLoopGroup,
+        log: Logger
+    ) {
+        self.place = place
+        self.inherited = inherited
         self.dispatcher = dispatcher
         self.group = group
         self.log = log
+        // The other half is for the database, the accounts, and for telling clients that there is no room.
+        sessions = Sessions(limit: Int(min(4096, Hardening.fileLimit().rlim_cur / 2)))
     }
 
     /// Serves until the daemon shuts down; then the socket is gone, and so are the clients.
     func run() async throws {
-        let channel = try await bind()
-        log.info("listening", metadata: ["socket": "\(socket.path)"])
+        let socket = try inherited ?? ListeningSocket.bind(at: place)
+        let channel = try await serve(socket)
+        log.info("listening", metadata: ["socket": "\(socket.path)", "inherited": "\(socket.isInherited)"])
         try await withGracefulShutdownHandler {
             try await channel.closeFuture.get()
         } onGracefulShutdown: {
             channel.close(promise: nil)
         }
-        unlink(socket.path)
+        socket.remove()
         await sessions.end()
     }
 
-    private func bind() async throws -> any Channel {
-        try refuseSecond()
-        unlink(socket.path)
+    private func serve(_ socket: ListeningSocket) async throws -> any Channel {
         let dispatcher = dispatcher
         let log = log
         let sessions = sessions
         let channel = try await ServerBootstrap(group: group)
-            .serverChannelOption(.backlog, value: 256)
             .childChannelOption(.autoRead, value: false)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelInitializer { channel in
                 Self.checkPeer(channel, log).flatMapThrowing {
+                    let session = APISession(channel: channel)
+                    guard sessions.add(session) else {
+                        log.debug("a client was refused: there are too many")
+                        try channel.pipeline.syncOperations.addHandler(RefusalHandler())
+                        return
+                    }
                     let (lines, continuation) = AsyncStream<[LineBuffer.Line]>.makeStream()
                     try channel.pipeline.syncOperations.addHandler(LineHandler(lines: continuation))
-                    let session = APISession(channel: channel)
-                    sessions.add(session)
                     Task {
                         await session.run(lines, dispatcher)
                         sessions.remove(session)
                     }
                 }
             }
-            .bind(unixDomainSocketPath: socket.path).get()
-        chmod(socket.path, 0o600)
+            .withBoundSocket(socket.descriptor).get()
+        // The bootstrap asks for 128.
+        listen(socket.descriptor, ListeningSocket.backlog)
         return channel
-    }
-
-    /// Another imd with its data elsewhere may own the socket; a dead one's socket refuses connections.
-    private func refuseSecond() throws(UserError) {
-        guard (try? Client(socket)) != nil else { return }
-        throw UserError(
-            .conflict, "another imd already listens on \(socket.path)",
-            hint: "use it: imctl status; or stop it first")
     }
 
     private struct Peer {
@@ -94,10 +97,18 @@ struct APIServer: Service {
 
 /// The clients that are served.
 private final class Sessions: Sendable {
+    private let limit: Int
     private let sessions = Mutex<[ObjectIdentifier: APISession]>([:])
 
-    func add(_ session: APISession) {
-        sessions.withLock { $0[ObjectIdentifier(session)] = session }
+    init(limit: Int) { self.limit = limit }
+
+    /// - Returns: false where there is no room for one more.
+    func add(_ session: APISession) -> Bool {
+        sessions.withLock { sessions in
+            guard sessions.count < limit else { return false }
+            sessions[ObjectIdentifier(session)] = session
+            return true
+        }
     }
 
     func remove(_ session: APISession) {

@@ -74,7 +74,7 @@ final class APISession: Sendable {
             case .answer(let request):
                 if let line = await request.value {
                     do {
-                        try await channel.writeAndFlush(APIOutput.bytes(line)).get()
+                        try await channel.writeAndFlush(APIOutput.bytes(ByteBuffer(bytes: line))).get()
                     } catch {
                         cancel()
                     }

@@ -26,21 +26,38 @@ final class EventFeed: Sendable {
         }
     }
 
-    private let subscribers = Mutex<[ObjectIdentifier: Subscriber]>([:])
-
-    /// Called by the store after each commit that appended events.
-    func committed() {
-        subscribers.withLock { for subscriber in $0.values { subscriber.continuation.yield() } }
+    private struct Subscribers {
+        var all: [ObjectIdentifier: Subscriber] = [:]
+        /// Those of `all` that read for a consumer.
+        var consumers: [String: Subscriber] = [:]
     }
+
+    /// What those who stand at the same place read together.
+    let pages = EventPages()
+    private let subscribers = Mutex(Subscribers())
+    private let newestNumber = Atomic<Int64>(0)
+
+    /// The newest event, as far as the feed was told.
+    var newest: Int64 { newestNumber.load(ordering: .acquiring) }
+
+    /// Called by the store after each commit that appended events, with the highest number.
+    func committed(_ number: Int64) {
+        reached(number)
+        subscribers.withLock { for subscriber in $0.all.values { subscriber.continuation.yield() } }
+    }
+
+    /// An event of that number exists.
+    func reached(_ number: Int64) { newestNumber.max(number, ordering: .acquiringAndReleasing) }
 
     /// - Throws: `.conflict` where somebody else is reading as that consumer.
     func subscribe(consumer: String?, after number: Int64) throws(UserError) -> Subscriber {
         let subscriber = Subscriber(consumer: consumer, after: number)
         let isFree = subscribers.withLock { subscribers in
-            guard consumer == nil || !subscribers.values.contains(where: { $0.consumer == consumer }) else {
-                return false
+            if let consumer {
+                guard subscribers.consumers[consumer] == nil else { return false }
+                subscribers.consumers[consumer] = subscriber
             }
-            subscribers[ObjectIdentifier(subscriber)] = subscriber
+            subscribers.all[ObjectIdentifier(subscriber)] = subscriber
             return true
         }
         guard isFree else {
@@ -52,28 +69,25 @@ final class EventFeed: Sendable {
     }
 
     func unsubscribe(_ subscriber: Subscriber) {
-        subscribers.withLock { $0[ObjectIdentifier(subscriber)] = nil }
+        subscribers.withLock { subscribers in
+            subscribers.all[ObjectIdentifier(subscriber)] = nil
+            if let consumer = subscriber.consumer, subscribers.consumers[consumer] === subscriber {
+                subscribers.consumers[consumer] = nil
+            }
+        }
         subscriber.continuation.finish()
     }
 
     /// Ends the consumer's subscription.
     func remove(consumer: String) {
-        subscribers.withLock { subscribers in
-            for subscriber in subscribers.values where subscriber.consumer == consumer {
-                subscriber.continuation.finish()
-            }
-        }
+        subscribers.withLock { $0.consumers[consumer]?.continuation.finish() }
     }
 
     func acknowledged(_ number: Int64, by consumer: String) {
-        subscribers.withLock { subscribers in
-            for subscriber in subscribers.values where subscriber.consumer == consumer {
-                subscriber.acknowledge(number)
-            }
-        }
+        subscribers.withLock { $0.consumers[consumer]?.acknowledge(number) }
     }
 
     func isConnected(_ consumer: String) -> Bool {
-        subscribers.withLock { $0.values.contains { $0.consumer == consumer } }
+        subscribers.withLock { $0.consumers[consumer] != nil }
     }
 }

@@ -9,11 +9,13 @@ struct Handlers: Sendable {
     let accounts: Accounts
     let store: Store
     let feed: EventFeed
+    let paths: Paths
     let startedAt: Int64
 
     func register(in dispatcher: inout Dispatcher) {
         registerAccounts(&dispatcher)
         registerMessages(&dispatcher)
+        registerOutbox(&dispatcher)
         registerContacts(&dispatcher)
         registerEvents(&dispatcher)
         dispatcher.on(RPCDiscover.self) { _ in OpenRPC.document }
@@ -25,8 +27,10 @@ struct Handlers: Sendable {
         dispatcher.on(DaemonStatus.self) { _ in
             DaemonStatus.Result(
                 version: LocalAPI.version, pid: getpid(), startedAt: Timestamp(milliseconds: startedAt),
-                accounts: await statuses(), lastEvent: try await store.read { try $0.lastEventNumber() })
+                accounts: await statuses(), lastEvent: try await store.read { try $0.lastEventNumber() },
+                storage: await storageFailure())
         }
+        dispatcher.on(DaemonCheck.self) { _ in DaemonCheck.Result(checks: await checks()) }
         dispatcher.on(AccountAdd.self) { params in
             let account = try await accounts.add(
                 JID(parameter: params.jid), AccountSettings(params), verify: params.wait ?? true,
@@ -52,7 +56,7 @@ struct Handlers: Sendable {
 
     private func statuses() async -> [AccountStatus] {
         var statuses: [AccountStatus] = []
-        for account in await accounts.all { statuses.append(await account.status) }
+        for account in await accounts.all { statuses.append(await account.fullStatus()) }
         return statuses
     }
 
@@ -138,13 +142,20 @@ struct Handlers: Sendable {
         }
         dispatcher.on(ConsumerList.self) { _ in
             let consumers = try await store.read { try $0.consumers() }
-            return ConsumerList.Result(
-                consumers: consumers.map { consumer in
-                    ConsumerList.Consumer(
-                        name: consumer.name, acknowledged: consumer.acknowledged, pending: consumer.pending,
-                        createdAt: Timestamp(milliseconds: consumer.createdAt),
-                        connected: feed.isConnected(consumer.name))
-                })
+            return ConsumerList.Result(consumers: consumers.map(shown))
+        }
+        dispatcher.on(ConsumerRewind.self) { params in
+            guard !feed.isConnected(params.name) else {
+                throw UserError(
+                    .conflict, "the consumer \"\(params.name)\" is connected", hint: "end its reader first")
+            }
+            let consumer = try await store.write { tx in
+                guard let consumer = try tx.rewindConsumer(params.name, to: params.number) else {
+                    throw unknown(params.name)
+                }
+                return consumer
+            }
+            return shown(consumer)
         }
         dispatcher.on(ConsumerRemove.self) { params in
             try await store.write { tx in
@@ -153,6 +164,13 @@ struct Handlers: Sendable {
             feed.remove(consumer: params.name)
             return Empty()
         }
+    }
+
+    private func shown(_ consumer: ConsumerRecord) -> ConsumerList.Consumer {
+        ConsumerList.Consumer(
+            name: consumer.name, acknowledged: consumer.acknowledged, pending: consumer.pending,
+            createdAt: Timestamp(milliseconds: consumer.createdAt), connected: feed.isConnected(consumer.name)
+        )
     }
 
     private func unknown(_ consumer: String) -> UserError {

@@ -4,7 +4,7 @@ import NIOCore
 
 /// What a session tells its channel.
 enum APIOutput: Sendable {
-    case bytes([UInt8])
+    case bytes(ByteBuffer)
     /// The lines read so far are answered.
     case readOn
 }
@@ -37,7 +37,7 @@ final class LineHandler: ChannelDuplexHandler {
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         switch unwrapOutboundIn(data) {
         case .bytes(let bytes):
-            context.write(wrapOutboundOut(context.channel.allocator.buffer(bytes: bytes)), promise: promise)
+            context.write(wrapOutboundOut(bytes), promise: promise)
         case .readOn:
             isAnswering = false
             readOn(context)

@@ -6,7 +6,7 @@ import Store
 import XMPP
 
 /// Which events a subscriber wants; nil wants all.
-struct EventFilter: Sendable {
+struct EventFilter: Hashable, Sendable {
     var types: [String]?
     var account: Int64?
     var chat: JID?
@@ -60,7 +60,8 @@ extension StoredMessage {
         ShownMessage(
             account: account.description, chat: chat.description, from: sender.bare.description,
             direction: direction == .in ? .in : .out, body: body, encryption: Encryption(of: self), id: name,
-            at: Timestamp(milliseconds: sentAt), state: DeliveryState(state), reason: reason)
+            at: Timestamp(milliseconds: sentAt), state: DeliveryState(state), reason: reason,
+            damaged: isDamaged ? true : nil)
     }
 }
 
@@ -152,6 +153,8 @@ enum ExclusionReason: String, Sendable {
     case noBundle = "no-bundle"
     case badBundle = "bad-bundle"
     case keyChanged = "key-changed"
+    /// What is stored about it does not match its checksum.
+    case damaged
 }
 
 extension MessageSend.Excluded {

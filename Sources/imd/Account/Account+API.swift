@@ -26,7 +26,17 @@ extension Account {
             status.tls = tlsVersion
             status.mechanism = bound.mechanism
             status.channelBinding = bound.channelBinding
+            status.resumed = bound.resumed
+            status.catchingUp = !archive.isDone
         }
+        return status
+    }
+
+    /// The same with what only the store can tell.
+    func fullStatus() async -> AccountStatus {
+        let id = id
+        var status = status
+        status.queued = try? await store.read { Int64(try $0.pendingCount(account: id)) }
         return status
     }
 
@@ -35,12 +45,7 @@ extension Account {
             chat: try JID(parameter: params.to), body: params.body, clientID: params.id,
             plaintext: params.plaintext ?? false)
         let accepted = try await accept(request, turn)
-        let wanted: MessageState =
-            switch params.wait ?? .queued {
-            case .queued: .queued
-            case .server: .server
-            case .delivered: .delivered
-            }
+        let wanted = MessageState(params.wait ?? .queued)
         if wanted != .queued {
             await wait(for: accepted.message.id, until: wanted, timeout: .seconds(params.timeout ?? 30))
         }
@@ -63,5 +68,92 @@ extension Account {
                 firstSeenAt: Timestamp(milliseconds: device.firstSeenAt),
                 lastReceivedAt: device.lastReceivedAt.map { Timestamp(milliseconds: $0) })
         }
+    }
+
+    // MARK: The outbox
+
+    /// Takes back a message that has not left.
+    func cancel(_ name: String) async throws -> ShownMessage {
+        let (id, now) = (id, Clock.now())
+        let message = try await store.write { tx in
+            let message = try tx.message(named: name, account: id)
+            guard try tx.cancel(message.id, now: now) else {
+                throw UserError(
+                    .conflict, "the message \"\(name)\" is \(message.state.rawValue)",
+                    hint: "only a message that is still queued can be taken back")
+            }
+            return try tx.message(row: message.id) ?? message
+        }
+        waiters.reached(.failed, message: message.id)
+        return message.shown(account: jid)
+    }
+
+    /// Queues a failed message again. It is encrypted anew: nobody could read what was made for it before.
+    func retry(_ name: String) async throws -> ShownMessage {
+        let (id, now) = (id, Clock.now())
+        let message = try await store.write { tx in
+            let message = try tx.message(named: name, account: id)
+            guard try tx.requeue(message.id, evenIfSent: true, now: now) else {
+                throw UserError(
+                    .conflict, "the message \"\(name)\" is \(message.state.rawValue)",
+                    hint: "only a message that failed can be tried again; others go on by themselves")
+            }
+            if message.plaintext {
+                _ = try Outbound(own: self.own, now: now).enqueuePlaintext(message, tx)
+            } else {
+                try tx.setAwaitsKeys(true, message: message.id)
+            }
+            return try tx.message(row: message.id) ?? message
+        }
+        await retryAll()
+        let row = message.id
+        let current = (try? await store.read { try $0.message(row: row) }) ?? message
+        return current.shown(account: jid)
+    }
+
+    /// Tries everything that waits now, over a new connection if need be.
+    func retryAll() async {
+        hurry()
+        flush()
+        if isOnline { await prepareQueued() }
+    }
+
+    /// Tells a contact that what it sent up to a message was read (XEP-0333), where it asked for that and may know
+    /// about us.
+    ///
+    /// - Parameter name: nil for the newest message.
+    func displayed(_ chat: JID, upTo name: String?) async throws -> ShownMessage {
+        let (own, now) = (own, Clock.now())
+        let message = try await store.write { tx in
+            guard
+                let message = try name.map({ try tx.message(named: $0, account: own.account) })
+                    ?? tx.lastIncoming(account: own.account, chat: chat),
+                message.chat == chat, message.direction == .in
+            else {
+                throw UserError(
+                    .noSuchMessage, "no such message from \(chat)", hint: "see: imctl history \(chat)")
+            }
+            let inbound = Inbound(own: own, archive: Inbound.Archive(), now: now)
+            if message.markable, try inbound.seesOurPresence(chat, tx) {
+                let marker = ChatMarkers.displayed(id: message.messageID, to: chat)
+                try tx.enqueue(account: own.account, stanza: marker.element.xml(), message: nil, now: now)
+            }
+            return message
+        }
+        flush()
+        return message.shown(account: jid)
+    }
+}
+
+extension MessageState {
+    init(_ wait: MessageSend.Wait) {
+        self =
+            switch wait {
+            case .queued: .queued
+            case .sent: .sent
+            case .server: .server
+            case .delivered: .delivered
+            case .displayed: .displayed
+            }
     }
 }

@@ -72,10 +72,16 @@ extension Account {
     }
 
     func setPresence(_ presence: OwnPresence) {
+        let wasAway = ownPresence.show == .offline
         ownPresence = presence
         // The server pushes device lists only to those who are available.
         currentLists = [:]
-        if isOnline { send([presence.element]) }
+        guard isOnline, let connection else { return }
+        send([presence.element])
+        // Nor does it deliver messages to others: what came meanwhile is in the archive.
+        guard wasAway, presence.show != .offline else { return }
+        archive.restart()
+        Task { await readArchive(on: connection) }
     }
 
     private func rosterItem(_ contact: JID) async throws -> RosterItem? {

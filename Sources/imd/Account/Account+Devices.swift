@@ -45,9 +45,15 @@ extension Account {
 
     private func publishBundle() async throws {
         let (own, now) = (own, Clock.now())
-        let bundle = try await store.write { tx in try tx.currentBundle(of: own, now: now) }
         let node = Bundle.node(device: own.device)
-        if try await item(of: node, jid) == bundle.element { return }
+        let published = try await item(of: node, jid)
+        let bundle = try await persist { tx in
+            if let published, let known = try? Bundle(published) {
+                try Restoration(own: own, now: now).compare(with: known, tx)
+            }
+            return try tx.currentBundle(of: own, now: now)
+        }
+        if published == bundle.element { return }
         try await publish(bundle.element, to: node)
     }
 

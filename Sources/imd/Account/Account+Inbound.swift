@@ -6,46 +6,140 @@ import XMPP
 
 extension Account {
     /// Stores what one read delivered, and only then lets it count as handled.
-    func received(_ stanzas: [Element], on connection: Connection) async {
-        log.debug("received", metadata: ["stanzas": "\(stanzas.count)"])
-        var work: [Work] = []
-        var newRequests: Set<JID> = []
-        for stanza in stanzas {
-            switch stanza.stanzaKind {
-            case .iq where stanza.type == "result" || stanza.type == "error": answer(stanza)
-            case .presence: if let detail = presence(stanza, &newRequests) { work.append(.event(detail)) }
-            default:
-                // At once, not after the commit: the contact's presence may follow in the same read.
-                if let push = try? RosterPush(stanza, account: jid) { see(push.item) }
-                work.append(.stanza(stanza))
-            }
+    func received(_ batch: StanzaBatch, on connection: Connection) async {
+        log.debug("received", metadata: ["stanzas": "\(batch.items.count)"])
+        let read = sort(batch.items)
+        do {
+            let effects = try await store(read.work, handled: batch.handled)
+            stream.stored(handled: batch.handled)
+            connection.send(.stored(batch.items.count))
+            perform(effects)
+        } catch {
+            // Not stored, so not acknowledged: the server keeps it.
+            log.error("received stanzas could not be stored", metadata: ["reason": "\(error)"])
+            knownRequests.subtract(read.newRequests)
+            return await connection.close()
         }
-        if !work.isEmpty {
-            do {
-                let inbound = Inbound(own: own, announcesStanzaIDs: announcesStanzaIDs, now: Clock.now())
-                let effects = try await store.write { [work] tx in
-                    var inbound = inbound
-                    return try inbound.receive(work, tx)
-                }
-                connection.send(.stored(stanzas.count))
-                return perform(effects)
-            } catch {
-                // Not stored, so not acknowledged: the server keeps it until there is room again.
-                log.error("received stanzas could not be stored", metadata: ["reason": "\(error)"])
-                knownRequests.subtract(newRequests)
-                return await connection.close()
-            }
-        }
-        connection.send(.stored(stanzas.count))
+        // An answer comes after everything that came before it.
+        for answer in read.answers { self.answer(answer) }
     }
 
-    private func perform(_ effects: Inbound.Effects) {
+    private struct Read {
+        var work: [Work] = []
+        var answers: [Element] = []
+        var newRequests: Set<JID> = []
+    }
+
+    private func sort(_ items: [StanzaBatch.Item]) -> Read {
+        var read = Read()
+        for item in items {
+            switch item {
+            case .stanza(let stanza): sort(stanza, &read)
+            case .discarded(let stanza, let reason):
+                poisoned = 0
+                log.warning("a stanza was left out", metadata: ["reason": "\(reason)"])
+                let from = stanza.from?.bare == jid ? nil : stanza.from?.bare.description
+                read.work.append(.event(.gap(GapDetail(reason: .tooLarge, chat: from))))
+            }
+        }
+        return read
+    }
+
+    private func sort(_ stanza: Element, _ read: inout Read) {
+        switch stanza.stanzaKind {
+        case .iq where stanza.type == "result" || stanza.type == "error": read.answers.append(stanza)
+        case .presence: presence(stanza, &read.work, &read.newRequests)
+        case .message where ArchivedMessage.isClaimed(by: stanza):
+            if let archived = archived(stanza) { read.work.append(.archived(archived)) }
+        case .message where mustWait(stanza): break
+        default:
+            // At once, not after the commit: the contact's presence may follow in the same read.
+            if let push = try? RosterPush(stanza, account: jid) { see(push.item) }
+            read.work.append(.stanza(stanza))
+        }
+    }
+
+    /// A result of our query to our archive; nil for one that nobody asked for (threat row 3).
+    private func archived(_ stanza: Element) -> ArchivedMessage? {
+        guard
+            let archived = try? ArchivedMessage.unwrap(
+                stanza, queryID: archive.queryID, archive: jid, receivedAt: Clock.now())
+        else { return nil }
+        archive.gave(archived.id)
+        return archived
+    }
+
+    /// Whether a live message has its place behind what is still being read from the archive.
+    private func mustWait(_ stanza: Element) -> Bool {
+        guard !archive.isDone, features.archive else { return false }
+        var message = stanza
+        if Carbon.isClaimed(by: stanza) {
+            guard let carbon = try? Carbon.unwrap(stanza, account: jid, receivedAt: Clock.now()) else {
+                return false
+            }
+            message = carbon.message
+        }
+        guard let id = StanzaIDs.stanzaID(of: message, by: jid, isAnnounced: features.stanzaIDs) else {
+            return false
+        }
+        return archive.holds(stanza, id: id)
+    }
+
+    /// One transaction for all of it.
+    ///
+    /// - Parameter also: what else it does, first.
+    func store(
+        _ work: [Work], also: @escaping @Sendable (Transaction) throws -> Void
+    ) async throws -> Inbound.Effects {
+        let inbound = Inbound(own: own, archive: archiveContext, now: Clock.now())
+        do {
+            return try await persist { tx in
+                try also(tx)
+                var inbound = inbound
+                return try inbound.receive(work, tx)
+            }
+        } catch let error as StoreError where error.isOfOneRow {
+            log.error("a row is damaged", metadata: ["reason": "\(error)"])
+            return try await persist { tx in
+                try also(tx)
+                var inbound = inbound
+                return try inbound.receiveAround(damage: work, tx)
+            }
+        }
+    }
+
+    /// - Parameter handled: our `h` once this is on disk; nil without stream management.
+    private func store(_ work: [Work], handled: UInt32?) async throws -> Inbound.Effects {
+        let id = id
+        let record = handled.flatMap { stream.record(handled: $0, caughtUp: archive.isDone) }
+        guard !work.isEmpty || record != nil || stream.isSaved else { return Inbound.Effects() }
+        let effects = try await store(work) { tx in
+            if let record {
+                try tx.setResumption(record, account: id)
+            } else if let handled {
+                try tx.setHandled(handled, account: id)
+            }
+        }
+        if record != nil { stream.saved() }
+        return effects
+    }
+
+    private var archiveContext: Inbound.Archive {
+        Inbound.Archive(
+            announcesStanzaIDs: features.stanzaIDs, isCaughtUp: archive.isDone,
+            isHistory: isReadingHistory)
+    }
+
+    func perform(_ effects: Inbound.Effects) {
         for owner in effects.currentLists { listArrived(of: owner) }
         for owner in effects.staleLists { currentLists[owner] = nil }
         for change in effects.states { waiters.reached(change.state, message: change.message) }
         if let version = effects.rosterVersion { record.rosterVersion = version }
         send(effects.replies)
-        if effects.bundleChanged || effects.isUnlisted { Task { try? await publishDevice() } }
+        // While the archive is being read keys may still be used up; the bundle follows once.
+        if effects.isUnlisted || (effects.bundleChanged && archive.isDone) {
+            Task { try? await publishDevice() }
+        }
         if effects.outboxGrew { flush() }
     }
 

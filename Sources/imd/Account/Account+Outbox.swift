@@ -4,7 +4,7 @@ import Store
 import XMPP
 
 extension Account {
-    /// Sends what the outbox holds beyond the last stanza sent on this stream. Returns at once.
+    /// Sends what the outbox holds and this stream has not sent yet. Returns at once.
     func flush() {
         flushAgain = true
         guard !isFlushing else { return }
@@ -21,42 +21,72 @@ extension Account {
     /// More than this many stanzas are not in flight at once: a slow server must not fill the memory.
     private static let inFlightLimit = 512
 
+    /// The place of each stanza on the stream is on disk before its bytes go out: whatever happens then, the server's
+    /// count tells which of them it has.
     private func sendOutbox() async {
-        guard isOnline, let stream = connection, unacknowledged.count < Self.inFlightLimit else { return }
-        let (id, after, limit) = (id, lastSent, Self.inFlightLimit - unacknowledged.count)
-        guard let entries = try? await store.read({ try $0.outbox(account: id, after: after, limit: limit) }),
-            isOnline, stream === connection, let last = entries.last
-        else { return }
-        lastSent = last.id
-        log.debug("sending", metadata: ["stanzas": "\(entries.count)"])
-        unacknowledged.append(contentsOf: entries.map(\.id))
-        stream.send(.send(entries.map(\.stanza)))
-        if entries.count == limit { flushAgain = true }
+        guard isOnline, !holdsOutbox, let connection, stream.inFlight < Self.inFlightLimit else { return }
+        let (id, now, current) = (id, Clock.now(), generation)
+        let (after, limit) = (
+            stream.acknowledged + Int64(stream.inFlight), Self.inFlightLimit - stream.inFlight
+        )
+        isMarking = true
+        let batch = try? await store.write { tx in
+            try tx.takeOutbox(account: id, after: after, limit: limit, now: now)
+        }
+        // Another connection has counted anew meanwhile.
+        guard current == generation else { return }
+        isMarking = false
+        if let batch { send(batch, over: connection) }
+        if !behindMarked.isEmpty {
+            stream.send(behindMarked.count)
+            connection.send(.send(behindMarked))
+            behindMarked = []
+        }
+        guard let batch else { return flushLater() }
+        if batch.entries.count == limit { flushAgain = true }
         acknowledgeByPing()
+    }
+
+    private func send(_ batch: OutboxBatch, over connection: Connection) {
+        for message in batch.failed { waiters.reached(.failed, message: message) }
+        guard !batch.entries.isEmpty else { return }
+        log.debug("sending", metadata: ["stanzas": "\(batch.entries.count)"])
+        stream.sendDurable(batch.entries.count)
+        connection.send(.send(batch.entries.map(\.stanza)))
+        for message in batch.moved { waiters.reached(.sent, message: message) }
+    }
+
+    /// The store could not take note of what was about to be sent, so it was not sent.
+    private func flushLater() {
+        Task {
+            try? await Task.sleep(for: .seconds(2))
+            flush()
+        }
     }
 
     /// Without stream management the answer to a ping shows that everything sent before it was handled.
     private func acknowledgeByPing() {
-        guard bound?.streamManagement == false, !isPinging, let stream = connection else { return }
+        guard bound?.streamManagement == false, stream.inFlight > 0, !isPinging, let connection else {
+            return
+        }
         isPinging = true
-        let sent = unacknowledged.sent
+        let sent = stream.acknowledged + Int64(stream.inFlight)
         Task {
             var isAlive = true
             do { try await get(Ping.query) } catch { isAlive = error is StanzaError }
             isPinging = false
-            guard isAlive, stream === connection else { return }
-            await acknowledged(sent - unacknowledged.acknowledged)
-            if unacknowledged.count > 1 { acknowledgeByPing() }
+            guard isAlive, connection === self.connection else { return }
+            await acknowledged(Int(sent - stream.acknowledged))
+            if stream.inFlight > 1 { acknowledgeByPing() }
         }
     }
 
-    /// The server took responsibility for the oldest `count` stanzas of this stream.
+    /// The server took responsibility for the oldest `count` stanzas in flight.
     func acknowledged(_ count: Int) async {
-        let rows = unacknowledged.acknowledge(count)
-        guard !rows.isEmpty else { return }
-        let (id, now) = (id, Clock.now())
+        guard stream.acknowledge(count) else { return }
+        let (id, now, position) = (id, Clock.now(), stream.acknowledged)
         do {
-            let messages = try await store.write { try $0.acknowledge(account: id, outbox: rows, now: now) }
+            let messages = try await persist { try $0.acknowledge(account: id, through: position, now: now) }
             for message in messages { waiters.reached(.server, message: message) }
         } catch {
             // The rows stay: the next stream sends them again, and the recipient knows the repetition.

@@ -1,9 +1,10 @@
 // An account's contacts' presence, and what a person is told of it (RFC 6121 §3, §4).
 import LocalAPI
+import Store
 import XMPP
 
 /// What one client of a contact shows.
-struct Availability: Equatable {
+struct Availability: Equatable, Sendable {
     var show: Show
     var status: String?
     var priority: Int8
@@ -13,39 +14,48 @@ struct Availability: Equatable {
         status = presence.status.map { String($0.prefix(1024)) }
         priority = presence.priority
     }
+
+    init(_ stored: StoredPresence) {
+        show = Show(rawValue: stored.show) ?? .online
+        status = stored.status
+        priority = stored.priority
+    }
 }
 
 extension Account {
-    /// Takes note of a presence.
+    /// Takes note of a presence: what a person would notice, and what a resumed stream must know after a restart.
     ///
     /// - Parameter newRequests: gets who is told to the user for the first time.
-    /// - Returns: what a person would notice.
-    func presence(_ stanza: Element, _ newRequests: inout Set<JID>) -> EventDetail? {
-        guard let presence = try? Presence(stanza), let contact = presence.from?.bare else { return nil }
+    func presence(_ stanza: Element, _ work: inout [Work], _ newRequests: inout Set<JID>) {
+        guard let presence = try? Presence(stanza), let contact = presence.from?.bare else { return }
+        let kind: SubscriptionDetail.Kind
         switch presence.kind {
+        case .available, .unavailable: return availability(presence, of: contact, &work)
+        case .probe, .error: return
         case .subscribe:
             // The server repeats an open request at every login.
-            guard knownRequests.count < 1000, knownRequests.insert(contact).inserted else { return nil }
+            guard knownRequests.count < 1000, knownRequests.insert(contact).inserted else { return }
             newRequests.insert(contact)
-            return .subscription(SubscriptionDetail(from: contact.description, kind: .request))
-        case .subscribed: return .subscription(SubscriptionDetail(from: contact.description, kind: .approved))
-        case .unsubscribed: return .subscription(SubscriptionDetail(from: contact.description, kind: .denied))
+            kind = .request
+        case .subscribed: kind = .approved
+        case .unsubscribed: kind = .denied
         case .unsubscribe:
             knownRequests.remove(contact)
-            return .subscription(SubscriptionDetail(from: contact.description, kind: .cancelled))
-        case .available, .unavailable: return availability(presence, of: contact)
-        case .probe, .error: return nil
+            kind = .cancelled
         }
+        work.append(.event(.subscription(SubscriptionDetail(from: contact.description, kind: kind))))
     }
 
     /// Presence that was not subscribed to says nothing here: anybody can send some.
-    private func availability(_ presence: Presence, of contact: JID) -> EventDetail? {
-        guard visible.contains(contact) else { return nil }
+    private func availability(_ presence: Presence, of contact: JID, _ work: inout [Work]) {
+        guard visible.contains(contact) else { return }
         let resource = presence.from?.resourcepart ?? ""
-        presences[contact, default: [:]][resource] =
-            presence.kind == .available ? Availability(presence) : nil
+        let availability = presence.kind == .available ? Availability(presence) : nil
+        guard presences[contact]?[resource] != availability else { return }
+        presences[contact, default: [:]][resource] = availability
         if presences[contact]?.isEmpty == true { presences[contact] = nil }
-        return announce(contact)
+        work.append(.presence(contact, resource: resource, availability))
+        if let detail = announce(contact) { work.append(.event(detail)) }
     }
 
     /// The event for a contact, where it is not what the user was told last.

@@ -1,4 +1,4 @@
-// An account's connection: opened, set up, kept, opened again (RFC 6120, RFC 6121 §2-4).
+// An account's connection: opened, set up or resumed, kept, opened again (RFC 6120, RFC 6121 §2-4, XEP-0198 §5).
 import IMCrypto
 import LocalAPI
 import OMEMO
@@ -19,6 +19,7 @@ extension Account {
         guard let driver else { return setPhase(.offline) }
         isStopping = true
         retry?.cancel()
+        pause?.cancel()
         if let connection {
             if bound != nil { send([OwnPresence.unavailable]) }
             await connection.close()
@@ -28,36 +29,69 @@ extension Account {
         await driver.value
     }
 
+    /// Connects at once where that is being waited for.
+    func hurry() { pause?.cancel() }
+
+    /// An address, a route or a link came or went: a connection over it may be dead without anybody saying so.
+    func networkChanged() {
+        hurry()
+        guard let connection else { return }
+        guard connection.hasLocalAddress else { return connection.cut() }
+        if bound != nil { connection.send(.requestAck) }
+    }
+
     private func run() async {
+        await recall()
         var backoff = Backoff()
         var random = SystemRandomNumberGenerator()
         while !isStopping {
             let (error, wasOnline) = await session()
+            lostAt = wasOnline ? .now : lostAt
             if isStopping { break }
             if wasOnline { backoff.reset() }
-            let isNews =
-                phase == .online || phase == .connecting(nil)
-                || (error.isPermanent && phase != .failed(error))
-            setPhase(error.isPermanent ? .failed(error) : .connecting(error))
-            if isNews { await append(.account(AccountDetail(state: status.state, reason: error.userError))) }
+            await tell(error)
             // Asking again with a password that was refused only locks the account.
             if error.isRefusal { break }
+            let next = backoff.next(after: error.isUnanswered ? .unreachable : .other, using: &random)
             // A certificate is renewed, and a file mended, without imd being told.
-            let delay = max(backoff.next(using: &random), error.isPermanent ? .seconds(60) : .zero)
+            let delay = error.isPermanent ? max(next, .seconds(60)) : next
             log.info(
                 "not connected", metadata: ["reason": "\(error.userError.message)", "retry": "\(delay)"])
-            try? await Task.sleep(for: delay)
+            if await wait(delay) { backoff.reset() }
         }
         if isStopping { setPhase(.offline) }
         isStopping = false
         driver = nil
     }
 
-    /// One stream, from the look-up of the server to its end.
+    /// - Returns: whether it was cut short.
+    private func wait(_ delay: Duration) async -> Bool {
+        let until = ContinuousClock.now + delay
+        let pause = Task { _ = try? await Task.sleep(until: until) }
+        self.pause = pause
+        await withTaskCancellationHandler {
+            await pause.value
+        } onCancel: {
+            pause.cancel()
+        }
+        self.pause = nil
+        return ContinuousClock.now < until
+    }
+
+    private func tell(_ error: ConnectionError) async {
+        let isNews =
+            phase == .online || phase == .connecting(nil) || (error.isPermanent && phase != .failed(error))
+        setPhase(error.isPermanent ? .failed(error) : .connecting(error))
+        if isNews { await append(.account(AccountDetail(state: status.state, reason: error.userError))) }
+    }
+
+    /// One connection, from the look-up of the server to its end.
     private func session() async -> (error: ConnectionError, wasOnline: Bool) {
         let connection: Connection
         do throws(ConnectionError) {
-            let login = try await Credentials.login(jid, record.settings, pinned: record.pinnedMechanism)
+            var login = try await Credentials.login(jid, record.settings, pinned: record.pinnedMechanism)
+            login.stream.resumption = stream.resumption(lostFor: lostAt.map { .now - $0 })
+            login.discardsPoison = poisoned >= 2
             connection = try await Connection.open(login, on: group)
         } catch {
             return (error, false)
@@ -71,69 +105,143 @@ extension Account {
         var setUp: Task<Void, Never>?
         for await event in connection.events {
             switch event {
+            case .resumptionFailed(let count): await acknowledged(count)
             case .bound(let bound, let tls):
-                began(bound, tls: tls)
+                await began(bound, tls: tls, on: connection)
                 setUp = Task { await self.setUp(connection) }
-            case .stanzas(let stanzas): await received(stanzas, on: connection)
+            case .received(let batch): await received(batch, on: connection)
             case .acknowledged(let count): await acknowledged(count)
             case .closed(let error): reason = error
             }
             wasOnline = wasOnline || isOnline
         }
         setUp?.cancel()
-        ended(reason)
+        await ended(reason)
         return (reason, wasOnline)
     }
 
-    private func began(_ bound: BoundStream, tls: String?) {
+    private func began(_ bound: BoundStream, tls: String?, on connection: Connection) async {
+        generation += 1
         self.bound = bound
         tlsVersion = tls
-        unacknowledged = Unacknowledged()
-        lastSent = 0
+        (isMarking, behindMarked) = (false, [])
+        requests = PendingIQs(own: bound.jid)
+        log.info(
+            bound.resumed ? "resumed" : "logged in", metadata: ["mechanism": "\(bound.mechanism)"])
+        let id = id
+        if bound.resumed {
+            stream.resumed()
+            // A query that was under way is not answered any more.
+            if !archive.isDone { archive.restart() }
+            _ = try? await persist { try $0.resetPositions(account: id) }
+            return
+        }
+        stream = ManagedStream(bound)
+        archive = ArchiveReading()
         currentLists = [:]
         bundleFailures = [:]
         presences = [:]
-        announcesStanzaIDs = false
-        requests = PendingIQs(own: bound.jid)
-        log.info("logged in", metadata: ["mechanism": "\(bound.mechanism)"])
+        features = ServerFeatures()
+        // What was sent and never acknowledged may have arrived all the same; the archive knows.
+        let mayHaveLeft = try? await persist { tx in
+            try tx.removeResumption(account: id)
+            try tx.removePresences(account: id)
+            try tx.resetPositions(account: id)
+            return try tx.hasUnconfirmed(account: id)
+        }
+        holdsOutbox = mayHaveLeft ?? true
     }
 
-    private func ended(_ reason: ConnectionError) {
+    private func ended(_ reason: ConnectionError) async {
         connection = nil
         bound = nil
         for request in requests.removeAll() { request.fail(reason) }
+        if case .stream(.xml(.limit)) = reason { poisoned += 1 }
+        guard isStopping else { return }
+        // The stream was ended in order: there is nothing to take up.
+        let id = id
+        stream = ManagedStream()
+        _ = try? await store.write { try $0.removeResumption(account: id) }
     }
 
-    /// What a new stream needs before messages flow: contacts, own keys published, presence.
+    /// What an imd before this one knew of the stream that it did not end.
+    private func recall() async {
+        let id = id
+        let known = try? await store.read { tx in
+            (
+                record: try tx.resumption(account: id), roster: try tx.roster(account: id),
+                presences: try tx.presences(account: id)
+            )
+        }
+        guard let known, let record = known.record else { return }
+        stream = ManagedStream(record)
+        archive = ArchiveReading(isDone: record.caughtUp)
+        holdsOutbox = !record.caughtUp
+        for item in known.roster { see(item) }
+        for presence in known.presences {
+            presences[presence.jid, default: [:]][presence.resource] = Availability(presence)
+        }
+        for jid in presences.keys { announced[jid] = shown(jid) }
+    }
+
+    // MARK: Setting up
+
+    /// What a stream needs before messages flow: contacts, own keys published, presence. A resumed one has it.
     private func setUp(_ connection: Connection) async {
         do {
-            await remember(mechanism: bound?.mechanism)
-            async let roster: Void = fetchRoster()
-            async let features: Void = discoverFeatures()
-            async let device: Void = publishDevice()
-            _ = try await (roster, features, device)
+            if stream.isSetUp {
+                // After a restart nobody remembers them.
+                if features == ServerFeatures() { await discoverFeatures() }
+            } else {
+                await remember(mechanism: bound?.mechanism)
+                async let roster: Void = fetchRoster()
+                async let features: Void = discoverFeatures()
+                async let device: Void = publishDevice()
+                _ = try await (roster, features, device)
+                await enableCarbons()
+                guard !Task.isCancelled, connection === self.connection else { return }
+                send([ownPresence.element])
+                stream.isSetUp = true
+            }
             guard !Task.isCancelled, connection === self.connection else { return }
-            send([ownPresence.element])
             setPhase(.online)
             await append(.account(AccountDetail(state: .online, reason: nil)))
             flush()
+            await readArchive(on: connection)
             await prepareQueued()
+            guard bound?.resumed == false else { return }
             try await Task.sleep(for: .seconds(10))
             await announceAbsent()
         } catch is CancellationError {
             return
         } catch {
             guard connection === self.connection else { return }
-            log.warning("setting the session up failed", metadata: ["reason": "\(error)"])
+            log.warning("setting the stream up failed", metadata: ["reason": "\(error)"])
             await connection.close()
         }
     }
 
-    private func discoverFeatures() async throws {
-        guard let answer = try? await get(DiscoInfo.query(), from: jid),
-            let payload = try? IQ.payload(answer), let info = try? DiscoInfo(payload)
-        else { return }
-        announcesStanzaIDs = info.supports(Namespace.stanzaIDs)
+    private func discoverFeatures() async {
+        async let account = info(of: jid)
+        async let server = info(of: jid.domain)
+        features = ServerFeatures(account: await account, server: await server)
+    }
+
+    private func info(of entity: JID) async -> DiscoInfo? {
+        guard let answer = try? await get(DiscoInfo.query(), from: entity),
+            let payload = try? IQ.payload(answer)
+        else { return nil }
+        return try? DiscoInfo(payload)
+    }
+
+    /// So that what other clients of the account send and get is seen here too.
+    private func enableCarbons() async {
+        guard features.carbons else { return }
+        do {
+            try await set(Carbon.enable)
+        } catch {
+            log.warning("no carbons", metadata: ["reason": "\(error)"])
+        }
     }
 
     /// From now on a weaker offer is a downgrade (threat row 19).

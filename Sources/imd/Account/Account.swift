@@ -18,6 +18,8 @@ actor Account {
     nonisolated let store: Store
     nonisolated let log: Logger
     nonisolated let group: any EventLoopGroup
+    /// How many messages from before this device are fetched at the first login.
+    nonisolated let history: Int
 
     // MARK: The connection
 
@@ -28,22 +30,36 @@ actor Account {
     /// Set from `start` until the connection it keeps has ended for good.
     var driver: Task<Void, Never>?
     var isStopping = false
+    /// The wait before the next attempt to connect.
+    var pause: Task<Void, Never>?
     var connection: Connection?
-
-    // MARK: What lasts as long as the stream
-
     var bound: BoundStream?
     var tlsVersion: String?
     var requests: PendingIQs<PendingRequest>
-    var unacknowledged = Unacknowledged()
-    /// The last row of the outbox that went out on this stream.
-    var lastSent: Int64 = 0
+    /// When the last connection was lost.
+    var lostAt: ContinuousClock.Instant?
+    /// How many connections in a row ended because of a stanza beyond the parser's limits.
+    var poisoned = 0
+
+    // MARK: What lasts as long as the stream, which may go on over a new connection
+
+    var stream = ManagedStream()
+    var archive = ArchiveReading()
+    /// Whether what the archive gives is older than this device.
+    var isReadingHistory = false
+    /// Whether messages wait because some of them may have left on an earlier stream, which the archive will show.
+    var holdsOutbox = false
+    /// Places of the outbox that are being written down; other stanzas go behind them.
+    var isMarking = false
+    var behindMarked: [[UInt8]] = []
+    /// Counts connections; what was begun on one must not go on over another.
+    var generation = 0
     /// Whose device lists are known: until when, or nil while the server pushes every change.
     var currentLists: [JID: ContinuousClock.Instant?] = [:]
     var bundleFailures: [DeviceAddress: BundleFailure] = [:]
     var presences: [JID: [String: Availability]] = [:]
-    /// Whether the account's server marks messages with their id in its archive (XEP-0359 §5).
-    var announcesStanzaIDs = false
+    /// What the account's server can do.
+    var features = ServerFeatures()
 
     // MARK: What lasts as long as the daemon
 
@@ -53,6 +69,8 @@ actor Account {
     var isPinging = false
     var isPublishing = false
     var publishAgain = false
+    /// Why nothing can be stored at the moment.
+    var storageFailure: StoreError?
     var preparing: [JID: Task<[Int64: Outbound.Outcome], Never>] = [:]
     /// Tries messages again that wait although the account is online.
     var retry: Task<Void, Never>?
@@ -64,8 +82,9 @@ actor Account {
     /// Who asked for our presence and was told to the user already.
     var knownRequests: Set<JID> = []
 
-    init(_ record: AccountRecord, store: Store, group: any EventLoopGroup, log: Logger) {
+    init(_ record: AccountRecord, store: Store, group: any EventLoopGroup, history: Int, log: Logger) {
         self.record = record
+        self.history = history
         id = record.id
         jid = record.jid
         requests = PendingIQs(own: record.jid)
@@ -114,11 +133,16 @@ actor Account {
 
     // MARK: Stanzas
 
-    /// Sends stanzas that need not survive a crash.
+    /// Sends stanzas that need not survive the connection.
     func send(_ stanzas: [Element]) {
         guard let connection, !stanzas.isEmpty else { return }
-        unacknowledged.append(contentsOf: repeatElement(nil, count: stanzas.count))
-        connection.send(.send(stanzas.map { $0.xml() }))
+        let bytes = stanzas.map { $0.xml() }
+        if isMarking {
+            behindMarked += bytes
+        } else {
+            stream.send(bytes.count)
+            connection.send(.send(bytes))
+        }
     }
 
     /// Sends an IQ of type `get` and waits for its answer.
@@ -128,34 +152,36 @@ actor Account {
     /// - Throws: `StanzaError` for an error answer, `ConnectionError` where none can come any more.
     @discardableResult
     func get(_ payload: Element, from to: JID? = nil) async throws -> Element {
-        try await request(to) { IQ.get($0, to: to, payload) }
+        try await request(to, Self.patience) { IQ.get($0, to: to, payload) }
     }
 
     /// The same with type `set`.
+    ///
+    /// - Parameter patience: how long an answer may take, in milliseconds.
     @discardableResult
-    func set(_ payload: Element, at to: JID? = nil) async throws -> Element {
-        try await request(to) { IQ.set($0, to: to, payload) }
+    func set(_ payload: Element, at to: JID? = nil, patience: Int64 = patience) async throws -> Element {
+        try await request(to, patience) { IQ.set($0, to: to, payload) }
     }
 
-    private func request(_ to: JID?, _ make: (String) -> Element) async throws -> Element {
+    private func request(_ to: JID?, _ patience: Int64, _ make: (String) -> Element) async throws -> Element {
         guard bound != nil else { throw ConnectionError.closed }
         var random = SystemRandomNumberGenerator()
         let id = requests.newID(using: &random)
         let iq = make(id)
         return try await withCheckedThrowingContinuation { continuation in
             let timer = Task {
-                try await Task.sleep(for: .milliseconds(Self.patience))
+                try await Task.sleep(for: .milliseconds(patience))
                 expireRequests()
             }
             requests.add(
-                id: id, to: to, deadlineAt: Clock.uptime() + Self.patience,
+                id: id, to: to, deadlineAt: Clock.uptime() + patience,
                 context: PendingRequest(continuation: continuation, timer: timer))
             send([iq])
         }
     }
 
     /// How long an answer may take, in milliseconds.
-    private static let patience: Int64 = 30_000
+    static let patience: Int64 = 30_000
 
     private func expireRequests() {
         for request in requests.expired(now: Clock.uptime()) {

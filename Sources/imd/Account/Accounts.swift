@@ -10,14 +10,17 @@ import XMPP
 actor Accounts {
     private let store: Store
     private let group: any EventLoopGroup
+    private let history: Int
     private let log: Logger
     private var accounts: [Account] = []
     /// The change under way: two at once could make two connections of one account.
     private var change: Task<Void, Never>?
 
-    init(store: Store, group: any EventLoopGroup, log: Logger) {
+    /// - Parameter history: how many messages from before a new device are fetched.
+    init(store: Store, group: any EventLoopGroup, history: Int, log: Logger) {
         self.store = store
         self.group = group
+        self.history = history
         self.log = log
     }
 
@@ -33,6 +36,9 @@ actor Accounts {
     }
 
     var all: [Account] { accounts }
+
+    /// An address, a route or a link came or went.
+    func networkChanged() async { for account in accounts { await account.networkChanged() } }
 
     /// The account of that name; without a name the only one there is.
     func find(_ name: String?) throws(UserError) -> Account {
@@ -109,7 +115,7 @@ actor Accounts {
 
     @discardableResult
     private func begin(_ record: AccountRecord) async -> Account {
-        let account = Account(record, store: store, group: group, log: log)
+        let account = Account(record, store: store, group: group, history: history, log: log)
         accounts.append(account)
         if record.enabled { await account.start() }
         return account
@@ -144,7 +150,7 @@ actor Accounts {
             switch event {
             case .bound: return await connection.close()
             case .closed(let error): throw error
-            case .stanzas, .acknowledged: break
+            case .received, .acknowledged, .resumptionFailed: break
             }
         }
     }

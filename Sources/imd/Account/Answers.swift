@@ -1,4 +1,4 @@
-// What imd answers to requests of others (RFC 6120 §8.2.3, XEP-0030, XEP-0092, XEP-0199).
+// What imd answers to requests of others (RFC 6120 §8.2.3, XEP-0030, XEP-0092, XEP-0199, XEP-0202).
 import LocalAPI
 import XMPP
 
@@ -7,9 +7,10 @@ enum Answers {
 
     /// - Parameter mayKnow: whether the sender may see our presence; others learn nothing but that we are XMPP.
     /// - Returns: nil where nothing may be answered.
-    static func answer(_ iq: Element, mayKnow: Bool) -> Element? {
+    static func answer(_ iq: Element, mayKnow: Bool, now: Int64) -> Element? {
         if let answer = Ping.answer(to: iq) { return answer }
         if let answer = software.answer(to: iq, mayKnow: mayKnow) { return answer }
+        if let answer = EntityTime.answer(to: iq, mayKnow: mayKnow, now: now) { return answer }
         return disco(iq) ?? IQ.defaultAnswer(to: iq)
     }
 

@@ -7,25 +7,48 @@ import XMPP
 
 /// One thing of a read that needs the database.
 enum Work: Sendable {
+    /// As it came.
     case stanza(Element)
+    /// An answer to our question, by our own archive.
+    case archived(ArchivedMessage)
+    /// What a client of a contact shows; nil when it has gone.
+    case presence(JID, resource: String, Availability?)
     case event(EventDetail)
 }
 
 /// Decides and stores; sends nothing. What has to happen after the commit is collected in `effects`.
 struct Inbound {
     let own: OwnIdentity
-    /// Whether the server's ids for messages can be believed (XEP-0359 §5).
-    let announcesStanzaIDs: Bool
+    let archive: Archive
     let now: Int64
-    private(set) var effects = Effects()
-    /// The server's id of the last message that it also keeps in its archive (XEP-0313).
-    private var archivePosition: String?
+    var effects = Effects()
+    /// The newest message of this read that our archive keeps.
+    var position: ArchivePosition?
+
+    /// What the account's archive (XEP-0313) means for this read.
+    struct Archive: Sendable {
+        /// Whether the server's ids for messages can be believed (XEP-0359 §5).
+        var announcesStanzaIDs = false
+        /// Whether everything before this read has been read from the archive: then live messages move its
+        /// position, and a used pre-key can go.
+        var isCaughtUp = true
+        /// Whether what the archive holds is older than this device: kept to be looked up, and nothing more.
+        var isHistory = false
+    }
+
+    struct ArchivePosition: Sendable {
+        var id: String
+        var at: Int64
+    }
 
     /// What the account does once the transaction is on disk.
     struct Effects: Sendable {
+        /// Answers to requests; not worth surviving the stream.
         var replies: [Element] = []
         var outboxGrew = false
         var bundleChanged = false
+        /// The database turned out to be an old copy.
+        var isRestored = false
         /// Our own device is missing from the list that others read.
         var isUnlisted = false
         var currentLists: [JID] = []
@@ -35,9 +58,9 @@ struct Inbound {
         var states: [(message: Int64, state: MessageState)] = []
     }
 
-    init(own: OwnIdentity, announcesStanzaIDs: Bool, now: Int64) {
+    init(own: OwnIdentity, archive: Archive, now: Int64) {
         self.own = own
-        self.announcesStanzaIDs = announcesStanzaIDs
+        self.archive = archive
         self.now = now
     }
 
@@ -45,22 +68,57 @@ struct Inbound {
     ///
     /// - Throws: `StoreError` only: nothing a peer sends can undo the stanzas beside it.
     mutating func receive(_ work: [Work], _ tx: Transaction) throws -> Effects {
+        for item in work { try receive(item, tx) }
+        return try end(tx)
+    }
+
+    /// The same where a damaged row stands in the way: what needs it leaves a `gap` event, the rest goes on.
+    mutating func receiveAround(damage work: [Work], _ tx: Transaction) throws -> Effects {
         for item in work {
-            switch item {
-            case .stanza(let stanza): try receive(stanza, tx)
-            case .event(let detail): try append(detail, chat: nil, tx)
+            let before = self
+            do {
+                try tx.savepoint { try receive(item, tx) }
+            } catch let error as StoreError where error.isOfOneRow {
+                self = before
+                try append(.gap(GapDetail(reason: .damaged, chat: item.chat(of: own.jid))), chat: nil, tx)
+                if case .archived(let message) = item { position = ArchivePosition(message) }
             }
         }
-        if let archivePosition { try tx.setArchivePosition(archivePosition, account: own.account) }
+        return try end(tx)
+    }
+
+    private mutating func end(_ tx: Transaction) throws -> Effects {
+        if let position {
+            try tx.setArchivePosition(position.id, at: position.at, account: own.account)
+        }
         return effects
     }
 
-    private mutating func receive(_ stanza: Element, _ tx: Transaction) throws {
-        switch stanza.stanzaKind {
-        case .message: try message(stanza, tx)
-        case .iq: try request(stanza, tx)
-        case .presence, nil: break
+    private mutating func receive(_ item: Work, _ tx: Transaction) throws {
+        switch item {
+        case .stanza(let stanza):
+            switch stanza.stanzaKind {
+            case .message: try message(stanza, tx)
+            case .iq: try request(stanza, tx)
+            case .presence, nil: break
+            }
+        case .archived(let message): try archived(message, tx)
+        case .presence(let jid, let resource, let availability):
+            try store(availability, of: jid, resource, tx)
+        case .event(let detail): try append(detail, chat: nil, tx)
         }
+    }
+
+    private func store(_ availability: Availability?, of jid: JID, _ resource: String, _ tx: Transaction)
+        throws
+    {
+        guard let availability else {
+            return try tx.removePresence(account: own.account, jid: jid, resource: resource)
+        }
+        try tx.setPresence(
+            StoredPresence(
+                jid: jid, resource: resource, show: availability.show.rawValue, status: availability.status,
+                priority: availability.priority), account: own.account)
     }
 
     // MARK: Requests
@@ -77,89 +135,10 @@ struct Inbound {
         // No sender is our own server; one that is no JID gets no answer.
         guard !iq.hasSender || iq.from != nil else { return }
         let mayKnow = try seesOurPresence(iq.from?.bare ?? own.jid, tx)
-        if let answer = Answers.answer(iq, mayKnow: mayKnow) { effects.replies.append(answer) }
+        if let answer = Answers.answer(iq, mayKnow: mayKnow, now: now) { effects.replies.append(answer) }
     }
 
-    // MARK: Messages
-
-    /// One message on its way through: as it came, what it says, and who says it.
-    private struct Incoming {
-        let stanza: Element
-        let message: XMPP.Message
-        let from: JID
-        var chat: JID { from.bare }
-    }
-
-    private mutating func message(_ stanza: Element, _ tx: Transaction) throws {
-        guard let message = try? XMPP.Message(stanza) else { return }
-        let incoming = Incoming(stanza: stanza, message: message, from: message.from ?? own.jid)
-        switch message.kind {
-        case .error: return try bounced(incoming, tx)
-        case .groupchat: return
-        case .chat, .normal, .headline: break
-        }
-        // imd has not asked for carbons, so nobody else's server may send any (threat row 1).
-        if Carbon.isClaimed(by: stanza) { return }
-        if PubSubEvent.isClaimed(by: stanza) {
-            guard let event = try? PubSubEvent(stanza) else { return }
-            return try published(event, tx)
-        }
-        if let id = DeliveryReceipts.received(message),
-            let row = try tx.markDelivered(account: own.account, chat: incoming.chat, messageID: id, now: now)
-        {
-            effects.states.append((row, .delivered))
-        }
-        if let encrypted = message.payload("encrypted", in: ProtocolVersion.legacy.rawValue) {
-            try decrypt(encrypted, in: incoming, tx)
-        } else if let body = message.body, !body.isEmpty {
-            try store(body, encryption: nil, of: incoming, tx)
-        }
-    }
-
-    /// The recipient's server, or the recipient, returned a message of ours (RFC 6121 §8.5).
-    private mutating func bounced(_ incoming: Incoming, _ tx: Transaction) throws {
-        guard let id = incoming.message.id, let sent = try tx.message(account: own.account, messageID: id),
-            sent.direction == .out, sent.chat == incoming.chat
-        else { return }
-        let reason = StanzaError(incoming.stanza)?.condition ?? .undefinedCondition
-        guard try tx.setState(sent.id, .failed, reason: reason.rawValue, now: now) else { return }
-        effects.states.append((sent.id, .failed))
-    }
-
-    private mutating func store(
-        _ body: String, encryption: SenderEncryption?, of incoming: Incoming, _ tx: Transaction
-    ) throws {
-        let stanza = incoming.stanza
-        let stanzaID = StanzaIDs.stanzaID(of: stanza, by: own.jid, isAnnounced: announcesStanzaIDs)
-        if let stanzaID { archivePosition = stanzaID }
-        let stored = try tx.insertIncoming(
-            NewIncoming(
-                account: own.account, messageID: incoming.message.id ?? "", chat: incoming.chat,
-                sender: incoming.from, body: body, encryption: encryption,
-                stanzaID: stanzaID,
-                isDelayed: stanza.child("delay", in: Namespace.delay) != nil,
-                sentAt: DelayedDelivery.sentAt(stanza, by: [own.jid, own.jid.domain], receivedAt: now),
-                storedAt: now))
-        if let stored {
-            if encryption != nil { try tx.markEncrypted(account: own.account, chat: incoming.chat, now: now) }
-            try tx.appendEvent(
-                type: EventType.message.rawValue, account: own.account, chat: incoming.chat,
-                message: stored.id,
-                detail: nil, at: now)
-        }
-        try acknowledge(incoming, tx)
-    }
-
-    /// Answers a receipt request of somebody who may see our presence (XEP-0184 §8, threat row 11).
-    ///
-    /// Also for a message that was stored before: the first receipt may have died with the connection.
-    private mutating func acknowledge(_ incoming: Incoming, _ tx: Transaction) throws {
-        let mayKnow = try seesOurPresence(incoming.chat, tx)
-        let receipt = DeliveryReceipts.answer(to: incoming.message, account: own.jid, mayKnow: mayKnow)
-        if let receipt { effects.replies.append(receipt.element) }
-    }
-
-    private func seesOurPresence(_ jid: JID, _ tx: Transaction) throws -> Bool {
+    func seesOurPresence(_ jid: JID, _ tx: Transaction) throws -> Bool {
         if jid == own.jid { return true }
         switch try tx.rosterItem(account: own.account, jid: jid)?.subscription {
         case .from, .both: return true
@@ -167,171 +146,9 @@ struct Inbound {
         }
     }
 
-    // MARK: Encryption
-
-    private mutating func decrypt(_ encrypted: Element, in incoming: Incoming, _ tx: Transaction) throws {
-        guard let message = try? EncryptedMessage(encrypted, for: own.device) else {
-            return try undecryptable(incoming, device: nil, "malformed", tx)
-        }
-        let sender = DeviceAddress(jid: incoming.chat, device: message.sid)
-        guard let key = message.keys.first else {
-            guard message.payload != nil, sender != ownAddress else { return }
-            return try undecryptable(incoming, device: message.sid, "not-for-this-device", tx)
-        }
-        switch try open(message, key, from: sender, tx) {
-        case .success(let opened): try take(opened, in: incoming, tx)
-        case .failure(.preKeyStoreFailed): throw StoreError.io("a pre-key could not be read")
-        case .failure(let error):
-            // What was stored before came again: silent, also where its keys are long gone.
-            if try isStored(incoming, tx) { return try acknowledge(incoming, tx) }
-            if error == .identityKeyChanged { try keyChanged(sender, tx) }
-            guard message.payload != nil, error != .alreadyDecrypted || incoming.message.id != nil else {
-                return
-            }
-            try undecryptable(incoming, device: message.sid, error.word, tx)
-        }
-    }
-
-    private var ownAddress: DeviceAddress { DeviceAddress(jid: own.jid, device: own.device) }
-
-    private struct Opened {
-        let sender: DeviceAddress
-        let text: Bytes?
-        let encryption: SenderEncryption
-        let answerIsDue: Bool
-        var record: SessionRecord
-    }
-
-    /// Everything is verified before anything is saved, so a forged payload cannot move a ratchet.
-    private mutating func open(
-        _ message: EncryptedMessage, _ key: EncryptedMessage.Key, from sender: DeviceAddress,
-        _ tx: Transaction
-    ) throws -> Result<Opened, DecryptionError> {
-        let known = try tx.device(account: own.account, sender)
-        var record =
-            try tx.usableSession(with: sender, account: own.account, now: now)
-            ?? SessionRecord(expecting: known?.identityKey)
-        let decrypted: Decrypted
-        let text: Bytes?
-        do throws(DecryptionError) {
-            (decrypted, text) = try verify(message, key, &record, tx)
-        } catch {
-            return .failure(error)
-        }
-        guard let device = try identify(sender, known, decrypted.identityKey, tx) else {
-            return .failure(.identityKeyChanged)
-        }
-        try tx.save(record, account: own.account, sender, .legacy)
-        if let used = decrypted.usedPreKey { try replace(preKey: used, tx) }
-        return .success(
-            Opened(
-                sender: sender, text: text, encryption: device,
-                answerIsDue: decrypted.isNewSession || decrypted.heartbeatIsDue, record: record))
-    }
-
-    /// Who encrypted, or nil where the device is known by another key than this one.
-    private mutating func identify(
-        _ sender: DeviceAddress, _ known: DeviceRecord?, _ key: IdentityKey, _ tx: Transaction
-    ) throws -> SenderEncryption? {
-        var device = known
-        if let stored = known?.identityKey {
-            guard stored.curve25519 == key.curve25519 else { return nil }
-        } else {
-            guard try tx.setIdentity(account: own.account, sender, key, policy: .btbv, now: now) == .new
-            else {
-                return nil
-            }
-            device = try tx.device(account: own.account, sender)
-        }
-        guard let device, let identityKey = device.identityKey else { return nil }
-        if !device.isActive { effects.staleLists.append(sender.jid) }
-        if now - (device.lastReceivedAt ?? 0) >= Self.receivedResolution {
-            try tx.touchReceived(account: own.account, sender, at: now)
-        }
-        return SenderEncryption(
-            version: .legacy, device: sender.device, fingerprint: identityKey.fingerprint, trust: device.trust
-        )
-    }
-
-    /// How exactly it is known when a device last wrote, in milliseconds: not worth a row for every message.
-    private static let receivedResolution: Int64 = 3_600_000
-
-    private func verify(
-        _ message: EncryptedMessage, _ key: EncryptedMessage.Key, _ record: inout SessionRecord,
-        _ tx: Transaction
-    ) throws(DecryptionError) -> (Decrypted, text: Bytes?) {
-        let decrypted = try record.decrypt(
-            key.data, isKeyExchange: key.isKeyExchange, own: own.identity,
-            preKeys: tx.preKeys(account: own.account))
-        guard let payload = message.payload else { return (decrypted, nil) }
-        return (decrypted, try Payload.open(payload, iv: message.iv, secret: decrypted.plaintext))
-    }
-
-    private mutating func take(_ opened: Opened, in incoming: Incoming, _ tx: Transaction) throws {
-        if opened.answerIsDue, try mayAnswer(incoming.chat, tx) { try answer(opened, tx) }
-        guard let text = opened.text else { return }
-        guard let body = String(validating: text, as: UTF8.self), !body.isEmpty else {
-            return try undecryptable(incoming, device: opened.sender.device, "malformed", tx)
-        }
-        try store(body, encryption: opened.encryption, of: incoming, tx)
-    }
-
-    /// Ends the sender's key exchange phase, or moves its ratchet on: an empty message (XEP-0384 §4.5).
-    ///
-    /// It waits in the outbox like any message, because its ratchet step is saved with this transaction.
-    private mutating func answer(_ opened: Opened, _ tx: Transaction) throws {
-        var random = SystemRandomNumberGenerator()
-        var recipients = [Recipient(address: opened.sender, record: opened.record)]
-        guard
-            let message = try? Fanout.encrypt(nil, from: own.device, to: &recipients, using: &random)
-        else { return }
-        try tx.save(recipients[0].record, account: own.account, opened.sender, .legacy)
-        let stanza = MessageStanza.empty(message, to: opened.sender.jid, id: StanzaID.random(using: &random))
-        try tx.enqueue(account: own.account, stanza: stanza.xml(), message: nil, now: now)
-        effects.outboxGrew = true
-    }
-
-    /// A stranger learns nothing from us, not even that we are there (threat row 11).
-    private func mayAnswer(_ jid: JID, _ tx: Transaction) throws -> Bool {
-        if try seesOurPresence(jid, tx) { return true }
-        return try tx.hasSent(account: own.account, chat: jid)
-    }
-
-    private mutating func replace(preKey used: UInt32, _ tx: Transaction) throws {
-        var random = SystemRandomNumberGenerator()
-        try tx.replacePreKey(used, with: .generate(using: &random), account: own.account)
-        effects.bundleChanged = true
-    }
-
-    private func isStored(_ incoming: Incoming, _ tx: Transaction) throws -> Bool {
-        guard let id = incoming.message.id,
-            let known = try tx.message(account: own.account, messageID: id)
-        else { return false }
-        return known.direction == .in && known.chat == incoming.chat
-    }
-
-    private mutating func keyChanged(_ sender: DeviceAddress, _ tx: Transaction) throws {
-        let device = try tx.device(account: own.account, sender)
-        try append(
-            .device(
-                DeviceDetail(
-                    jid: sender.jid.description, device: sender.device,
-                    fingerprint: device?.identityKey?.fingerprint, trust: device.map { Trust($0.trust) },
-                    change: .keyChanged)), chat: sender.jid, tx)
-    }
-
-    private mutating func undecryptable(
-        _ incoming: Incoming, device: UInt32?, _ reason: String, _ tx: Transaction
-    ) throws {
-        let chat = incoming.chat
-        let detail = UndecryptableDetail(
-            chat: chat.description, from: chat.description, device: device, reason: reason)
-        try append(.undecryptable(detail), chat: chat, tx)
-    }
-
     // MARK: Device lists
 
-    private mutating func published(_ event: PubSubEvent, _ tx: Transaction) throws {
+    mutating func published(_ event: PubSubEvent, _ tx: Transaction) throws {
         guard event.node == OMEMO.DeviceList.node, case .items(let items, _) = event.change,
             let payload = items.last?.payload, let list = try? OMEMO.DeviceList(payload),
             try concerns(event.owner, tx)
@@ -348,7 +165,33 @@ struct Inbound {
         return try tx.hasSent(account: own.account, chat: owner)
     }
 
-    private func append(_ detail: EventDetail, chat: JID?, _ tx: Transaction) throws {
+    func append(_ detail: EventDetail, chat: JID?, _ tx: Transaction) throws {
         try tx.append(detail, account: own.account, chat: chat, now: now)
+    }
+}
+
+extension Inbound.ArchivePosition {
+    init(_ message: ArchivedMessage) { self.init(id: message.id, at: message.sentAt) }
+}
+
+extension Work {
+    /// The bare JID of who sent it, as far as known.
+    fileprivate func chat(of account: JID) -> String? {
+        switch self {
+        case .stanza(let stanza): stanza.from?.bare.description
+        case .archived(let archived): archived.message.from?.bare.description
+        case .presence(let jid, _, _): jid.description
+        case .event: nil
+        }
+    }
+}
+
+extension StoreError {
+    /// Whether a row is at fault and not the disk: going on without it is possible.
+    var isOfOneRow: Bool {
+        switch self {
+        case .corrupt, .constraint: true
+        default: false
+        }
     }
 }

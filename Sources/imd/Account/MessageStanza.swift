@@ -12,14 +12,16 @@ enum MessageStanza {
             to: chat, id: id, body: fallback,
             payloads: [
                 message.element, hint, ProcessingHint.store.element, StanzaIDs.originID(id),
-                DeliveryReceipts.request,
+                DeliveryReceipts.request, ChatMarkers.markable,
             ]
         ).element
     }
 
     static func plain(_ body: String, to chat: JID, id: String) -> Element {
-        Message(to: chat, id: id, body: body, payloads: [StanzaIDs.originID(id), DeliveryReceipts.request])
-            .element
+        Message(
+            to: chat, id: id, body: body,
+            payloads: [StanzaIDs.originID(id), DeliveryReceipts.request, ChatMarkers.markable]
+        ).element
     }
 
     /// A message that only moves the ratchet. It is kept for a device that is offline now.

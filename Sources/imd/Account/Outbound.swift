@@ -71,6 +71,10 @@ struct Outbound {
         for device in devices where device.isActive {
             let address = device.address
             if address.jid == own.jid, address.device == own.device { continue }
+            if device.isDamaged {
+                selection.delivery.excluded.append(ExcludedDevice(address, .damaged))
+                continue
+            }
             // Trust is decided about a key; a device whose key is not known yet has a bundle to show it.
             guard device.identityKey == nil || device.trust.receives else {
                 selection.delivery.excluded.append(ExcludedDevice(address, .untrusted))

@@ -11,8 +11,8 @@ struct OwnPresence: Equatable, Sendable {
     static let disco = DiscoInfo(
         identities: [DiscoInfo.Identity("client", "bot", name: "imd")],
         features: [
-            Namespace.caps, Namespace.discoInfo, Namespace.ping, Namespace.receipts,
-            Namespace.softwareVersion,
+            Namespace.caps, Namespace.chatMarkers, Namespace.discoInfo, Namespace.time,
+            Namespace.ping, Namespace.receipts, Namespace.softwareVersion,
             OMEMO.DeviceList.node + "+notify",
         ])
     static let capabilities = try? EntityCapabilities(node: "urn:imd", disco)

@@ -13,6 +13,8 @@ struct Login: Sendable {
     /// PEM file of the only authorities to trust; nil for the system's.
     var caFile: String?
     var password: SecretBytes
+    /// Whether stanzas beyond the parser's limits are left out instead of ending the stream.
+    var discardsPoison = false
 }
 
 struct Connection: Sendable {
@@ -67,7 +69,9 @@ struct Connection: Sendable {
     }
 
     private static func endpoints(_ login: Login) async throws(ConnectionError) -> [Endpoint] {
-        if let server = login.server { return [server] }
+        let preferred = Endpoint(
+            location: login.stream.resumption?.location, tls: login.server?.tls ?? .startTLS)
+        if let server = login.server { return [preferred, server].compactMap(\.self) }
         let domain = login.stream.jid.domainpart
         // The resolver cannot be interrupted, only left alone.
         let (answers, answer) = AsyncStream<Result<[Endpoint], ConnectionError>>.makeStream()
@@ -78,7 +82,11 @@ struct Connection: Sendable {
                     return try EndpointSearch.lookUp(domain, using: &random)
                 })
         }
-        for await found in answers { return try found.get() }
+        for await found in answers {
+            guard let preferred else { return try found.get() }
+            // Where the server keeps the stream to be resumed it need not be found by name.
+            return [preferred] + ((try? found.get()) ?? [])
+        }
         throw .stream(.timeout)
     }
 
@@ -91,6 +99,7 @@ struct Connection: Sendable {
         var random = SystemRandomNumberGenerator()
         let nonce = StanzaID.random(using: &random)
         let stream = ClientStream(configuration, password: login.password, nonce: nonce)
+        let limits = login.discardsPoison ? XMLParser.Limits.lenient : XMLParser.Limits()
         let opening = ClientBootstrap(group: group)
             .connectTimeout(.seconds(10))
             .channelOption(.autoRead, value: false)
@@ -98,7 +107,7 @@ struct Connection: Sendable {
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
-                        StreamHandler(stream: stream, tls: tls, events: continuation))
+                        StreamHandler(stream: stream, limits: limits, tls: tls, events: continuation))
                     try? setLiveness(channel)
                 }
             }
@@ -159,6 +168,12 @@ struct Connection: Sendable {
 
     /// Closes the socket.
     func cut() { channel.close(promise: nil) }
+
+    /// Whether this machine still has the address that the connection uses.
+    var hasLocalAddress: Bool {
+        guard let address = channel.localAddress else { return false }
+        return NetworkMonitor.hasLocalAddress(address)
+    }
 
     static func === (a: Connection, b: Connection?) -> Bool { a.channel === b?.channel }
 }

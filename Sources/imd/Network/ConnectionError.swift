@@ -23,6 +23,14 @@ enum ConnectionError: Error, Equatable, Sendable {
         }
     }
 
+    /// True where nobody answered at all: trying again costs a server nothing.
+    var isUnanswered: Bool {
+        switch self {
+        case .unresolvable, .stream(.unreachable): true
+        default: false
+        }
+    }
+
     /// True where the server refused who we say we are: asking again may lock the account.
     var isRefusal: Bool {
         guard case .stream(let failure) = self else { return false }

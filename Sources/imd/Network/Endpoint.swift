@@ -9,6 +9,28 @@ struct Endpoint: Equatable, Sendable {
     var tls: ClientStream.Configuration.TLS
 }
 
+extension Endpoint {
+    /// Where a server wants a stream to be resumed (XEP-0198 §3): `host`, `host:port`, `[IPv6]` or `[IPv6]:port`.
+    ///
+    /// - Returns: nil for anything else. The certificate is checked against the account's domain as everywhere.
+    init?(location: String?, tls: ClientStream.Configuration.TLS) {
+        guard let location, !location.isEmpty, location.utf8.count <= 260 else { return nil }
+        var (host, rest) = (location[...], Substring())
+        if location.hasPrefix("[") {
+            guard let end = location.firstIndex(of: "]") else { return nil }
+            host = location[..<end].dropFirst()
+            rest = location[location.index(after: end)...]
+        } else if let colon = location.firstIndex(of: ":"), colon == location.lastIndex(of: ":") {
+            (host, rest) = (location[..<colon], location[colon...])
+        }
+        let port = rest.isEmpty ? (tls == .direct ? 5223 : 5222) : Int(rest.dropFirst())
+        guard rest.isEmpty || rest.hasPrefix(":"), let port, (1...65535).contains(port), !host.isEmpty,
+            host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f })
+        else { return nil }
+        self.init(host: String(host), port: port, tls: tls)
+    }
+}
+
 /// One SRV record, with the service it was found under.
 struct ServiceRecord: Equatable, Sendable {
     var priority: UInt16

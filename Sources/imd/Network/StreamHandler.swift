@@ -10,18 +10,36 @@ enum StreamCommand: Sendable {
     case send([[UInt8]])
     /// So many received stanzas are on disk: they may count in `h`, and reading goes on.
     case stored(Int)
+    /// Is anybody there? No answer within `StreamHandler.patience` ends the stream.
+    case requestAck
     case close
 }
 
 /// What a stream tells its account.
 enum ConnectionEvent: Sendable {
+    /// An earlier stream cannot be taken up again; the server had so many more of the stanzas sent on it. `bound`
+    /// follows for another one.
+    case resumptionFailed(acknowledged: Int)
     case bound(BoundStream, tls: String?)
     /// All stanzas of one read. The stream reads no more until they are `stored`.
-    case stanzas([Element])
+    case received(StanzaBatch)
     /// The server took responsibility for so many more of the stanzas sent.
     case acknowledged(Int)
     /// The last event.
     case closed(ConnectionError)
+}
+
+/// What one read delivered.
+struct StanzaBatch: Sendable {
+    enum Item: Sendable {
+        case stanza(Element)
+        /// Beyond the parser's limits: its root alone.
+        case discarded(Element, XMLError)
+    }
+
+    var items: [Item] = []
+    /// What `h` will be once all of them are on disk (XEP-0198 §4); nil without stream management.
+    var handled: UInt32?
 }
 
 final class StreamHandler: ChannelDuplexHandler {
@@ -30,17 +48,28 @@ final class StreamHandler: ChannelDuplexHandler {
     typealias OutboundOut = ByteBuffer
 
     private var stream: ClientStream
-    private let parser = XMLParser()
+    private let parser: XMLParser
     private let tls: TLSSettings
     private let events: AsyncStream<ConnectionEvent>.Continuation
-    private var stanzas: [Element] = []
+    private var batch = StanzaBatch()
     private var isAwaitingStorage = false
+    private var watch: Scheduled<Void>?
+    private var lastReadAt = NIODeadline.now()
+    /// Since when an acknowledgement is being waited for.
+    private var awaitingSince: NIODeadline?
     private var ended = false
     private var deadline: Scheduled<Void>?
     private var tlsVersion: String?
 
-    init(stream: ClientStream, tls: TLSSettings, events: AsyncStream<ConnectionEvent>.Continuation) {
+    /// How long the server may be silent while it owes an acknowledgement.
+    static let patience = TimeAmount.seconds(10)
+
+    init(
+        stream: ClientStream, limits: XMLParser.Limits, tls: TLSSettings,
+        events: AsyncStream<ConnectionEvent>.Continuation
+    ) {
         self.stream = stream
+        parser = XMLParser(limits: limits)
         self.tls = tls
         self.events = events
     }
@@ -75,10 +104,10 @@ final class StreamHandler: ChannelDuplexHandler {
 
     func channelReadComplete(context: ChannelHandlerContext) {
         quickAck(context)
-        if !stanzas.isEmpty {
+        lastReadAt = .now()
+        if !batch.items.isEmpty {
             isAwaitingStorage = true
-            events.yield(.stanzas(stanzas))
-            stanzas.removeAll(keepingCapacity: true)
+            handOver()
         }
         context.flush()
         if !isAwaitingStorage { context.read() }
@@ -90,7 +119,10 @@ final class StreamHandler: ChannelDuplexHandler {
         case .stored(let count):
             perform(stream.stored(count), context)
             isAwaitingStorage = false
+            // What lay unread meanwhile was not the server's silence.
+            lastReadAt = .now()
             context.read()
+        case .requestAck: perform(stream.requestAck(), context)
         case .close: perform(stream.close(), context)
         }
         promise?.succeed()
@@ -126,13 +158,54 @@ final class StreamHandler: ChannelDuplexHandler {
             case .bound(let bound):
                 deadline?.cancel()
                 events.yield(.bound(bound, tls: tlsVersion))
+            case .resumptionFailed(let acknowledged):
+                events.yield(.resumptionFailed(acknowledged: acknowledged))
             case .stanza(let element):
-                stanzas.append(element)
+                batch.items.append(.stanza(element))
+            case .discarded(let element, let reason):
+                batch.items.append(.discarded(element, reason))
             case .acknowledged(let count):
                 events.yield(.acknowledged(count))
             case .close(let failure):
                 end(.stream(failure), context)
             }
+        }
+        watchForAck(context)
+    }
+
+    private func handOver() {
+        batch.handled = stream.receivedCount
+        events.yield(.received(batch))
+        batch.items.removeAll(keepingCapacity: true)
+    }
+
+    // MARK: Liveness
+
+    /// A dead server is noticed by what it owes; with nothing owed nothing wakes up here (the kernel's keepalive
+    /// notices a dead link).
+    private func watchForAck(_ context: ChannelHandlerContext) {
+        guard stream.isAwaitingAck, !ended else { return awaitingSince = nil }
+        guard awaitingSince == nil else { return }
+        awaitingSince = .now()
+        if watch == nil { scheduleWatch(Self.patience, context) }
+    }
+
+    private func scheduleWatch(_ time: TimeAmount, _ context: ChannelHandlerContext) {
+        let loopBound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        watch = context.eventLoop.scheduleTask(in: time) {
+            let (handler, context) = loopBound.value
+            handler.watch = nil
+            handler.checkSilence(context)
+        }
+    }
+
+    private func checkSilence(_ context: ChannelHandlerContext) {
+        guard let awaitingSince, !ended else { return }
+        let silence = NIODeadline.now() - max(awaitingSince, lastReadAt)
+        if isAwaitingStorage || silence < Self.patience {
+            scheduleWatch(isAwaitingStorage ? Self.patience : Self.patience - silence, context)
+        } else {
+            end(.stream(.timeout), context)
         }
     }
 
@@ -161,7 +234,8 @@ final class StreamHandler: ChannelDuplexHandler {
         guard !ended else { return }
         ended = true
         deadline?.cancel()
-        if !stanzas.isEmpty { events.yield(.stanzas(stanzas)) }
+        watch?.cancel()
+        if !batch.items.isEmpty { handOver() }
         events.yield(.closed(reason))
         events.finish()
         context.flush()

@@ -18,13 +18,13 @@ CREATE TABLE account (
   nextPreKeyID INTEGER NOT NULL,
   checksum BLOB NOT NULL,
   createdAt INTEGER NOT NULL
-) STRICT;
+, archivePositionAt INTEGER) STRICT;
 
 CREATE TABLE preKey (
   account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
   id INTEGER NOT NULL,
   privateKey BLOB NOT NULL,
-  checksum BLOB NOT NULL,
+  checksum BLOB NOT NULL, usedAt INTEGER,
   PRIMARY KEY (account, id)
 ) STRICT, WITHOUT ROWID;
 
@@ -98,7 +98,7 @@ CREATE TABLE message (
   stanzaID TEXT,
   sentAt INTEGER NOT NULL,
   storedAt INTEGER NOT NULL
-) STRICT;
+, markable INTEGER NOT NULL DEFAULT 0, checksum BLOB) STRICT;
 
 CREATE UNIQUE INDEX messageByStanzaID ON message (account, stanzaID) WHERE stanzaID IS NOT NULL;
 
@@ -118,7 +118,7 @@ CREATE TABLE outbox (
   message INTEGER REFERENCES message ON DELETE CASCADE,
   stanza BLOB NOT NULL,
   createdAt INTEGER NOT NULL
-) STRICT;
+, position INTEGER, checksum BLOB) STRICT;
 
 CREATE INDEX outboxByMessage ON outbox (message);
 
@@ -149,3 +149,37 @@ CREATE TABLE rosterItem (
   groups TEXT NOT NULL,
   PRIMARY KEY (account, jid)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE resumption (
+  account INTEGER PRIMARY KEY REFERENCES account ON DELETE CASCADE,
+  streamID TEXT NOT NULL,
+  jid TEXT NOT NULL,
+  location TEXT,
+  maxSeconds INTEGER,
+  handled INTEGER NOT NULL,
+  acknowledged INTEGER NOT NULL,
+  caughtUp INTEGER NOT NULL,
+  checksum BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE presence (
+  account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
+  jid TEXT NOT NULL,
+  resource TEXT NOT NULL,
+  show TEXT NOT NULL,
+  status TEXT,
+  priority INTEGER NOT NULL,
+  PRIMARY KEY (account, jid, resource)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX messageUndisplayed ON message (account, chat)
+  WHERE direction = 'out' AND state IN ('sent', 'server', 'delivered');
+
+CREATE INDEX messageFailed ON message (account) WHERE state = 'failed';
+
+CREATE INDEX outboxByPosition ON outbox (account, position);
+
+CREATE TABLE eventLog (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  droppedThrough INTEGER NOT NULL
+) STRICT;

@@ -1,0 +1,58 @@
+// Messages of ours whose arrival is shown by something else than an acknowledgement: the archive, or a carbon.
+public import XMPP
+
+/// What was known of a message of ours that was seen again.
+public enum Confirmation: Hashable, Sendable {
+    /// There is no such message.
+    case unknown
+    /// It had come at least as far.
+    case known
+    /// The server has it, which was not known: it must not be sent again.
+    case moved(Int64)
+}
+
+extension Transaction {
+    /// A message of ours was seen again, so the server has it: what is left of it in the outbox is deleted, the
+    /// archive's id is kept, and a `state` event is appended where that is news.
+    ///
+    /// - Parameter stanzaID: the archive's id for it, if it came with one.
+    public func confirm(
+        account: Int64, chat: JID, messageID: String, stanzaID: String?, now: Int64
+    ) throws(StoreError) -> Confirmation {
+        let row = try first(
+            """
+            SELECT id FROM message WHERE account = ? AND messageID = ? AND chat = ? AND direction = 'out'
+            ORDER BY id LIMIT 1
+            """, account, messageID, chat.bare
+        ) { $0.integer(0) }
+        guard let row else { return .unknown }
+        if let stanzaID {
+            try attachStanzaID(stanzaID, account: account, chat: chat, messageID: messageID)
+        }
+        guard try setState(row, .server, now: now) else { return .known }
+        try run("DELETE FROM outbox WHERE message = ?", row)
+        return .moved(row)
+    }
+
+    /// Whether the outbox holds a message that may have reached the server on an earlier stream.
+    public func hasUnconfirmed(account: Int64) throws(StoreError) -> Bool {
+        try first(
+            """
+            SELECT 1 FROM outbox o JOIN message m ON m.id = o.message
+            WHERE o.account = ? AND m.state = 'sent' LIMIT 1
+            """, account
+        ) { _ in true } ?? false
+    }
+}
+
+extension Transaction {
+    /// How many messages of ours are not yet with the server.
+    public func pendingCount(account: Int64) throws(StoreError) -> Int {
+        try first(
+            """
+            SELECT (SELECT count(*) FROM outbox WHERE account = ?1 AND message IS NOT NULL)
+              + (SELECT count(*) FROM message WHERE account = ?1 AND awaitsKeys AND state = 'queued')
+            """, account
+        ) { Int($0.integer(0)) } ?? 0
+    }
+}

@@ -1,0 +1,101 @@
+// imctl outbox: what was accepted and has not reached the server, or failed.
+
+import ArgumentParser
+import LocalAPI
+
+/// `imctl outbox`.
+struct OutboxCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "outbox", abstract: "List messages that wait or failed, cancel them, try again.",
+        subcommands: [List.self, Cancel.self, Retry.self])
+
+    /// `imctl outbox list`.
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List the messages that are not yet with the server, oldest first.")
+        @Flag(help: "Those that failed instead.")
+        var failed = false
+        @OptionGroup var choice: AccountOption
+        @OptionGroup var output: JSONOption
+
+        func run() throws {
+            let params = OutboxList.Params(account: choice.account, failed: failed ? true : nil)
+            let messages = try Daemon.call(OutboxList.self, params).messages
+            try OutboxCommand.show(messages, output)
+            guard messages.count >= OutboxList.maxLimit else { return }
+            try Output.flush()
+            Output.diagnose("warning", "these are the oldest \(messages.count); there may be more")
+        }
+    }
+
+    /// `imctl outbox cancel`.
+    struct Cancel: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Take back a message that is still queued.",
+            discussion: "One that has left cannot be recalled; the status is then 73.")
+        @Argument(help: "Id of the message.")
+        var id: String
+        @OptionGroup var choice: AccountOption
+        @OptionGroup var output: JSONOption
+
+        func run() throws {
+            let message = try Daemon.call(OutboxCancel.self, .init(id: id, account: choice.account))
+            try OutboxCommand.show([message], output)
+        }
+    }
+
+    /// `imctl outbox retry`.
+    struct Retry: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Send a failed message once more, or connect at once and try what waits.",
+            discussion:
+                "Prints the messages that are tried now; \"imctl outbox list\" tells what still waits.")
+        @Argument(help: "Id of a failed message; without it, everything that waits is tried.")
+        var id: String?
+        @OptionGroup var choice: AccountOption
+        @OptionGroup var output: JSONOption
+
+        func run() throws {
+            let result = try Daemon.call(OutboxRetry.self, .init(id: id, account: choice.account))
+            try OutboxCommand.show(result.messages, output)
+        }
+    }
+
+    /// `TIME ID to JID [STATE]: BEGINNING`, with the account where there are several.
+    static func show(_ messages: [Message], _ output: JSONOption) throws {
+        let namesAccount = Set(messages.map(\.account)).count > 1
+        for message in messages {
+            if output.json {
+                try Output.json(MessageGet.self, message)
+                continue
+            }
+            var line = "\(message.at.seconds) \(Output.safe(message.id)) to \(Output.safe(message.chat))"
+            if namesAccount { line += " from \(Output.safe(message.account))" }
+            let reason = message.reason.map { ": \(Output.safe($0))" } ?? ""
+            if let state = message.state { line += " [\(state.rawValue)\(reason)]" }
+            if message.encryption == nil { line += " [plaintext]" }
+            if message.damaged == true { line += " [damaged]" }
+            Output.line("\(line): \(Output.preview(message.body))")
+        }
+    }
+}
+
+/// `imctl displayed`.
+struct DisplayedCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "displayed", abstract: "Tell a contact that its messages were read.",
+        discussion: "Prints the id of the last message that counts as read.")
+    @Argument(help: "The contact, user@host.")
+    var jid: String
+    @Option(help: "The last message that was read; default the newest.")
+    var id: String?
+    @OptionGroup var choice: AccountOption
+    @OptionGroup var output: JSONOption
+
+    func run() throws {
+        let message = try Daemon.call(
+            MessageDisplayed.self, .init(chat: jid, id: id, account: choice.account))
+        if output.json { return try Output.json(MessageDisplayed.self, message) }
+        Output.line(Output.safe(message.id))
+    }
+}

@@ -1,0 +1,126 @@
+// The socket that API clients connect to: handed over by a service manager, or bound here.
+import Foundation
+import Glibc
+import LocalAPI
+import NIOCore
+
+struct ListeningSocket: Sendable {
+    let descriptor: Int32
+    let path: String
+    /// A service manager made it, and keeps it when imd ends.
+    let isInherited: Bool
+
+    /// As many may connect before they are accepted, as far as the system allows.
+    static let backlog: Int32 = 4096
+
+    /// The socket file goes, unless it is somebody else's.
+    func remove() { if !isInherited { unlink(path) } }
+
+    // MARK: Handed over
+
+    /// The socket that the service manager opened for imd, as sd_listen_fds(3) describes; nil where it opened
+    /// none. What imd starts does not see the variables or the descriptor.
+    ///
+    /// Call it before other threads read the environment.
+    ///
+    /// - Throws: `.configuration` where that is not one Unix stream socket that listens at `place`.
+    static func inherited(at place: SocketPath) throws(UserError) -> ListeningSocket? {
+        let environment = ProcessInfo.processInfo.environment
+        for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"] { unsetenv(name) }
+        guard environment["LISTEN_PID"].flatMap(pid_t.init) == getpid(), let given = environment["LISTEN_FDS"]
+        else { return nil }
+        guard let count = Int32(given), (0...1024).contains(count) else {
+            throw UserError(
+                .configuration, "LISTEN_FDS is not a number of sockets", hint: "see imd(1), ENVIRONMENT")
+        }
+        let start: Int32 = 3
+        for descriptor in start..<start + count { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+        guard count > 0 else { return nil }
+        guard count == 1 else {
+            throw UserError(
+                .configuration, "\(count) sockets were handed over, and imd has use for one",
+                hint: "leave one ListenStream= in the socket unit")
+        }
+        return try ListeningSocket(inherited: start, at: place)
+    }
+
+    private init(inherited descriptor: Int32, at place: SocketPath) throws(UserError) {
+        guard Self.option(SO_DOMAIN, of: descriptor) == AF_UNIX,
+            Self.option(SO_TYPE, of: descriptor) == Int32(SOCK_STREAM.rawValue),
+            Self.option(SO_ACCEPTCONN, of: descriptor) == 1
+        else {
+            throw UserError(
+                .configuration, "what was handed over is not a listening Unix stream socket",
+                hint: "the socket unit needs ListenStream=%t/imd/imd.sock")
+        }
+        // The folders on the way may have several names; elsewhere no client would look, and nobody has checked
+        // who else can get there.
+        guard let own = Self.path(of: descriptor), let file = Self.file(own), file == Self.file(place.path)
+        else {
+            throw UserError(
+                .configuration, "the socket that was handed over is not at \(place.path)",
+                hint: "the socket unit needs ListenStream=%t/imd/imd.sock")
+        }
+        self.init(descriptor: descriptor, path: place.path, isInherited: true)
+    }
+
+    private static func option(_ name: Int32, of descriptor: Int32) -> Int32? {
+        var value: Int32 = 0
+        var size = socklen_t(MemoryLayout<Int32>.size)
+        return getsockopt(descriptor, SOL_SOCKET, name, &value, &size) == 0 ? value : nil
+    }
+
+    /// Nil for a socket without a file.
+    private static func path(of descriptor: Int32) -> String? {
+        var address = sockaddr_un()
+        var size = socklen_t(MemoryLayout<sockaddr_un>.size)
+        let result = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &size) }
+        }
+        guard result == 0 else { return nil }
+        let path = withUnsafeBytes(of: address.sun_path) {
+            String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+        }
+        return path.isEmpty ? nil : path
+    }
+
+    private static func file(_ path: String) -> [UInt64]? {
+        var status = stat()
+        guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else { return nil }
+        return [UInt64(status.st_dev), UInt64(status.st_ino)]
+    }
+
+    // MARK: Bound here
+
+    /// - Throws: `.conflict` where another imd listens there, `.configuration` where the system refuses.
+    static func bind(at place: SocketPath) throws(UserError) -> ListeningSocket {
+        try refuseSecond(at: place)
+        unlink(place.path)
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        let isBound = (try? SocketAddress(unixDomainSocketPath: place.path))?.withSockAddr { address, size in
+            Glibc.bind(descriptor, address, socklen_t(size)) == 0
+        }
+        guard descriptor >= 0, isBound == true, chmod(place.path, 0o600) == 0,
+            listen(descriptor, backlog) == 0
+        else {
+            let reason = String(cString: strerror(errno))
+            close(descriptor)
+            throw UserError(.configuration, "cannot listen on \(place.path): \(reason)")
+        }
+        return ListeningSocket(descriptor: descriptor, path: place.path, isInherited: false)
+    }
+
+    private init(descriptor: Int32, path: String, isInherited: Bool) {
+        self.descriptor = descriptor
+        self.path = path
+        self.isInherited = isInherited
+    }
+
+    /// Another imd with its data elsewhere may own the socket; a dead one's socket refuses connections.
+    private static func refuseSecond(at place: SocketPath) throws(UserError) {
+        guard (try? Client(place)) != nil else { return }
+        throw UserError(
+            .conflict, "another imd already listens on \(place.path)",
+            hint: "use it: imctl status; or stop it first")
+    }
+}

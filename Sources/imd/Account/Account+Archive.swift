@@ -1,0 +1,123 @@
+// What the account missed, read from its archive page by page, in order (XEP-0313, XEP-0059).
+import LocalAPI
+import Store
+import XMPP
+
+extension Account {
+    /// Reads everything behind the stored position; on the first login of this device a page of what was before it.
+    func readArchive(on connection: Connection) async {
+        guard archive.isDue, connection === self.connection else { return }
+        let current = generation
+        do {
+            if features.archive { try await readPages() } else { try await finishReading(at: nil) }
+        } catch {
+            guard current == generation else { return }
+            isReadingHistory = false
+            archive.restart()
+            guard connection === self.connection else { return }
+            log.warning("the archive could not be read", metadata: ["reason": "\(error)"])
+            retryReading(on: connection)
+        }
+        guard current == generation else { return }
+        // In any case: a broken archive must not hold back what is to be sent.
+        holdsOutbox = false
+        flush()
+    }
+
+    /// Seconds until the archive of a living stream is asked again.
+    private static let retryDelay = Duration.seconds(60)
+
+    private func retryReading(on connection: Connection) {
+        Task {
+            try? await Task.sleep(for: Self.retryDelay)
+            await readArchive(on: connection)
+        }
+    }
+
+    /// How many messages a page may hold; servers give less.
+    private static let pageSize = 250
+    /// How long a page may take, in milliseconds.
+    private static let pagePatience: Int64 = 120_000
+
+    private func readPages() async throws {
+        var start = try await archiveStart()
+        isReadingHistory = start == .newest
+        while true {
+            let page: ArchivePage
+            do {
+                page = try await readPage(from: start)
+            } catch let error as StanzaError where error.condition == .itemNotFound {
+                start = try await startByTime(after: start, error)
+                continue
+            }
+            if let last = page.last { start = .after(last) }
+            // A page without an end cannot be followed by another.
+            guard isReadingHistory || page.isComplete || page.last == nil else { continue }
+            if try await finishReading(at: page) { return }
+        }
+    }
+
+    private func archiveStart() async throws -> ArchiveQuery.Start {
+        let id = id
+        guard let record = try await store.read({ try $0.account(id: id) }) else { return .newest }
+        if let position = record.archivePosition { return .after(position) }
+        return record.archivePositionAt.map { .since($0) } ?? .newest
+    }
+
+    /// The archive does not know the stored position any more: what is left behind it is found by its time.
+    private func startByTime(
+        after start: ArchiveQuery.Start, _ error: StanzaError
+    ) async throws -> ArchiveQuery.Start {
+        guard case .after(let position) = start else { throw error }
+        let id = id
+        let at = try await store.read { try $0.account(id: id) }?.archivePositionAt ?? 0
+        log.warning("the archive has lost the last position")
+        await append(.gap(GapDetail(reason: .archiveExpired, id: position)))
+        return .since(max(0, at - Self.clockSlack))
+    }
+
+    /// How far the server's clock may be from ours, in milliseconds.
+    private static let clockSlack: Int64 = 600_000
+
+    /// Its messages are stored when this returns: they came before the answer.
+    private func readPage(from start: ArchiveQuery.Start) async throws -> ArchivePage {
+        var random = SystemRandomNumberGenerator()
+        let queryID = StanzaID.random(using: &random)
+        archive.asks(queryID)
+        let size = start == .newest ? max(1, history) : Self.pageSize
+        let query = ArchiveQuery(queryID: queryID, start: start, max: size)
+        let answer = try await set(query.element, patience: Self.pagePatience)
+        return try ArchivePage(try IQ.payload(answer))
+    }
+
+    /// Takes in what came live meanwhile and was not in the archive yet; the keys used so far may go.
+    ///
+    /// - Parameter page: the last one; nil without an archive.
+    /// - Returns: false where more came than was kept: the archive has it.
+    @discardableResult
+    private func finishReading(at page: ArchivePage?) async throws -> Bool {
+        guard let held = archive.end() else { return false }
+        let (id, now, isFirst) = (id, Clock.now(), isReadingHistory)
+        isReadingHistory = false
+        let effects = try await store(held.map { .stanza($0) }) { tx in
+            if let page { try Self.move(to: page, isFirst: isFirst, account: id, now: now, tx) }
+            try tx.setCaughtUp(account: id)
+            try tx.removeUsedPreKeys(account: id)
+        }
+        perform(effects)
+        Task { try? await publishDevice() }
+        return true
+    }
+
+    /// The end of a page may be a stanza that was left out.
+    private static func move(
+        to page: ArchivePage, isFirst: Bool, account id: Int64, now: Int64, _ tx: Transaction
+    ) throws {
+        if let last = page.last {
+            try tx.setArchivePosition(last, at: now, account: id)
+        } else if isFirst {
+            // An empty archive: everything it will ever hold is news.
+            try tx.setArchivePosition(nil, at: 0, account: id)
+        }
+    }
+}

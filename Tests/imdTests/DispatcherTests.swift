@@ -1,0 +1,19 @@
+// The API as declared is the API that answers.
+import LocalAPI
+import Testing
+
+@testable import imd
+
+struct DispatcherTests {
+    @Test func `every declared method has a handler`() async throws {
+        let party = try await Party("alice@example.org")
+        var dispatcher = Dispatcher(log: .init(label: "test"))
+        let accounts = Accounts(
+            store: party.store, group: .singletonMultiThreadedEventLoopGroup, history: 0,
+            log: .init(label: "test"))
+        let paths = try Paths(environment: ["HOME": "/home/a", "XDG_RUNTIME_DIR": "/run/a"])
+        Handlers(accounts: accounts, store: party.store, feed: EventFeed(), paths: paths, startedAt: 0)
+            .register(in: &dispatcher)
+        #expect(dispatcher.methods == Set(allMethods.map { $0.name }))
+    }
+}
