@@ -4,10 +4,12 @@ import GRDB
 import Synchronization
 
 extension Store {
-    /// Examines the whole file: SQLite's own structures, references between rows, and the checksum of every row that
-    /// has one. Takes seconds where there are a million messages; neither the writer nor other reads wait for it.
+    /// Examines the whole file: SQLite's own structures, references between rows, and the checksum of every
+    /// row that has one. Takes seconds where there are a million messages; neither the writer nor other reads
+    /// wait for it.
     ///
-    /// - Returns: what is damaged, by table and key, a line each and no more than a hundred; empty if nothing is.
+    /// - Returns: what is damaged, by table and key, a line each and no more than a hundred; empty if nothing
+    ///   is.
     /// - Throws: `.closed` if the store is closed meanwhile, or what kept it from reading.
     public func check() async throws -> [String] {
         try await withCheckedThrowingContinuation { continuation in

@@ -1,4 +1,4 @@
-// Detects changed bytes in rows that hold keys, messages and what is to be sent; SQLite's own checks do not look inside a cell.
+// Detects changed bytes in rows of keys, messages and stanzas; SQLite does not look inside a cell.
 import Glibc
 import IMCrypto
 

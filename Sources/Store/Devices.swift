@@ -17,8 +17,8 @@ public struct DeviceRecord: Sendable {
     public let firstSeenAt: Int64
     /// When a message from it was decrypted last, Unix milliseconds.
     public let lastReceivedAt: Int64?
-    /// Whether key and trust are not what was stored: they count as unknown and undecided until the key is seen again
-    /// and a person decides.
+    /// Whether key and trust are not what was stored: they count as unknown and undecided until the key is
+    /// seen again and a person decides.
     public var isDamaged = false
 }
 
@@ -45,7 +45,8 @@ public enum IdentityChange: Sendable {
     case new
     /// It is the stored one.
     case same
-    /// It is not the stored one. Nothing was changed: a device keeps its identity, only a person may accept another.
+    /// It is not the stored one. Nothing was changed: a device keeps its identity, only a person may accept
+    /// another.
     case changed
     /// The key belongs to another device, of whoever, or is our own. Nothing was changed: who shows somebody
     /// else's key would have what is meant for that device taken for his.
@@ -85,8 +86,8 @@ extension Transaction {
         ) { device($0, address, account: account) }
     }
 
-    /// Takes over a device list: the first `maxDevices` of its ids. Devices that left it are kept, with their keys
-    /// and trust, as inactive, as long as there is room; what a person decided is kept in any case.
+    /// Takes over a device list: the first `maxDevices` of its ids. Devices that left it are kept, with their
+    /// keys and trust, as inactive, as long as there is room; what a person decided is kept in any case.
     public func setDeviceList(
         account: Int64, jid: JID, ids: [UInt32], now: Int64
     ) throws(StoreError) -> DeviceListChange {
@@ -125,8 +126,8 @@ extension Transaction {
             ignored: Set(ids).count - active - added.count)
     }
 
-    /// Forgets devices that nobody uses and no person decided on, as many as new ones need: first those whose key
-    /// was never seen, then those that were silent longest.
+    /// Forgets devices that nobody uses and no person decided on, as many as new ones need: first those whose
+    /// key was never seen, then those that were silent longest.
     ///
     /// - Returns: how many new ones there is room for.
     private func makeRoom(
@@ -156,11 +157,12 @@ extension Transaction {
         ) { $0.integer(0) }
     }
 
-    /// Stores the identity key of a device unless another one is known, or the key is another device's. Keys are
-    /// compared in their Curve25519 form: a legacy key exchange does not tell the sign of the Edwards form.
+    /// Stores the identity key of a device unless another one is known, or the key is another device's. Keys
+    /// are compared in their Curve25519 form: a legacy key exchange does not tell the sign of the Edwards
+    /// form.
     ///
-    /// - Parameter policy: gives the trust of a device whose key is seen for the first time, unless a person has
-    ///   decided before.
+    /// - Parameter policy: gives the trust of a device whose key is seen for the first time, unless a person
+    ///   has decided before.
     @discardableResult
     public func setIdentity(
         account: Int64, _ address: DeviceAddress, _ identityKey: IdentityKey, policy: TrustPolicy, now: Int64
@@ -188,7 +190,8 @@ extension Transaction {
         }
         if let key = known.identityKey { return try compare(key, identityKey, of: known, account: account) }
         if try isTaken(identityKey, by: address, account: account) { return .taken }
-        // What was decided on a damaged device is lost, be it that it must never receive: only a person decides again.
+        // What was decided on a damaged device is lost, be it that it must never receive: only a person
+        // decides again.
         let trust = known.isDamaged || known.trust != .undecided ? known.trust : trust
         try update(address, identityKey, trust, account: account)
         return .new
@@ -218,8 +221,8 @@ extension Transaction {
         SELECT 1 FROM device WHERE account = ?1 AND curve25519 = ?2 AND NOT (jid = ?3 AND device = ?4) LIMIT 1
         """
 
-    /// A legacy message shows only the Curve25519 form; the sign of the Ed25519 key stands as 0 until a bundle
-    /// tells it, and is then written down.
+    /// A legacy message shows only the Curve25519 form; the sign of the Ed25519 key stands as 0 until a
+    /// bundle tells it, and is then written down.
     private func compare(
         _ stored: IdentityKey, _ seen: IdentityKey, of device: DeviceRecord, account: Int64
     ) throws(StoreError) -> IdentityChange {
@@ -239,8 +242,8 @@ extension Transaction {
         try removeSessions(account: account, address)
     }
 
-    /// - Returns: false if the device is not known, or is damaged and would receive: nobody can have compared a key
-    ///   that is not there.
+    /// - Returns: false if the device is not known, or is damaged and would receive: nobody can have compared
+    ///   a key that is not there.
     @discardableResult
     public func setTrust(
         _ trust: TrustLevel, account: Int64, _ address: DeviceAddress

@@ -57,8 +57,8 @@ extension Transaction {
             Self.selectEvents[filters], after, limit, types.map(jsonArray), account, chat?.bare
         ) { row in
             let message = row.isNull(6) ? nil : StoredMessage(row, from: 6)
-            // Nearly always the message's chat: not worth parsing twice. One that cannot be read must not hold up
-            // the log; `Store.check` tells of it.
+            // Nearly always the message's chat: not worth parsing twice. One that cannot be read must not
+            // hold up the log; `Store.check` tells of it.
             let chat = row.optionalText(3)
             return EventRecord(
                 number: row.integer(0), account: row.optionalInteger(1), type: row.text(2),

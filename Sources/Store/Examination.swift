@@ -3,8 +3,8 @@ import GRDB
 import OMEMO
 import XMPP
 
-/// One walk through the database. Each step has a snapshot of its own: a long one would keep SQLite's log from being
-/// written back.
+/// One walk through the database. Each step has a snapshot of its own: a long one would keep SQLite's log
+/// from being written back.
 struct Examination {
     let queue: DatabaseQueue
     let checks: Checks
@@ -95,7 +95,8 @@ struct Examination {
     }
 
     /// - Parameters:
-    ///   - sql: selects rows behind a number, no more than a second one, in their order; the number comes first.
+    ///   - sql: selects rows behind a number, no more than a second one, in their order; the number comes
+    ///     first.
     ///   - problem: what is wrong with a row; nil if nothing is.
     private mutating func pages(
         of table: String, _ sql: String, problem: (Row) -> String?

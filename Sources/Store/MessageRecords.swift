@@ -99,7 +99,8 @@ public struct StoredMessage: Hashable, Sendable, Identifiable {
     public let storedAt: Int64
     /// Whether its sender wants to be told that it was read (XEP-0333).
     public let markable: Bool
-    /// Whether the row is not what was stored: the other members are what is left of it. Show it, never send it.
+    /// Whether the row is not what was stored: the other members are what is left of it. Show it, never send
+    /// it.
     public internal(set) var isDamaged = false
 }
 

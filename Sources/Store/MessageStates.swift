@@ -50,8 +50,8 @@ extension Transaction {
         return row
     }
 
-    /// The contact has seen a message of ours, and so those before it in the chat (XEP-0333): of what is `sent`,
-    /// `server` or `delivered`, the newest 1000.
+    /// The contact has seen a message of ours, and so those before it in the chat (XEP-0333): of what is
+    /// `sent`, `server` or `delivered`, the newest 1000.
     ///
     /// - Returns: rows of the messages that moved, oldest first; none if there is no such message.
     @discardableResult

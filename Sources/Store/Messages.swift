@@ -4,8 +4,8 @@ public import XMPP
 extension Transaction {
     /// Stores a message from outside.
     ///
-    /// - Returns: nil if it is stored already: its archive id is known, or it may be a copy and a message with the
-    ///   same chat, id and text is there.
+    /// - Returns: nil if it is stored already: its archive id is known, or it may be a copy and a message
+    ///   with the same chat, id and text is there.
     public func insertIncoming(_ message: NewIncoming) throws(StoreError) -> StoredMessage? {
         if message.mayBeCopy, try isCopy(message) { return nil }
         var stored = StoredMessage(
@@ -18,9 +18,9 @@ extension Transaction {
         return try insert(&stored) ? stored : nil
     }
 
-    /// A stanza from the server's keeping, or a carbon, may have come live before. An archive id that the live one lacked is
-    /// written to it, so that it stands for one stanza of the archive only. Without an id nothing tells
-    /// repetition from a second message with the same text, and then no text may be lost.
+    /// A stanza from the server's keeping, or a carbon, may have come live before. An archive id that the
+    /// live one lacked is written to it, so that it stands for one stanza of the archive only. Without an id
+    /// nothing tells repetition from a second message with the same text, and then no text may be lost.
     private func isCopy(_ message: NewIncoming) throws(StoreError) -> Bool {
         guard !message.messageID.isEmpty else { return false }
         guard let stanzaID = message.stanzaID else {
@@ -48,8 +48,8 @@ extension Transaction {
             ?? false
     }
 
-    /// Notes the archive id of a message of ours that came back to us, from the archive or as a carbon. An id that
-    /// the message has already stays.
+    /// Notes the archive id of a message of ours that came back to us, from the archive or as a carbon. An id
+    /// that the message has already stays.
     ///
     /// - Returns: whether a message of ours with this id is in this chat.
     @discardableResult
@@ -121,7 +121,8 @@ extension Transaction {
         try first("\(Self.selectMessages) WHERE m.id = ?", row, read: Self.message)
     }
 
-    /// The message with this id. Of several the oldest: who repeats an id does not hide the message that had it.
+    /// The message with this id. Of several the oldest: who repeats an id does not hide the message that had
+    /// it.
     public func message(account: Int64, messageID: String) throws(StoreError) -> StoredMessage? {
         try first(
             "\(Self.selectMessages) WHERE m.account = ? AND m.messageID = ? ORDER BY m.id LIMIT 1", account,

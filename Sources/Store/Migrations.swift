@@ -191,8 +191,8 @@ extension Migrations {
 }
 
 extension Migrations {
-    /// Rows of 0001 have no checksum where a table gets one here. An outbox row with a position went out on the
-    /// present stream; `eventLog` has one row.
+    /// Rows of 0001 have no checksum where a table gets one here. An outbox row with a position went out on
+    /// the present stream; `eventLog` has one row.
     fileprivate static let resumptionToRetention = """
         CREATE TABLE resumption (
           account INTEGER PRIMARY KEY REFERENCES account ON DELETE CASCADE,

@@ -57,11 +57,11 @@ extension Transaction {
         }
     }
 
-    /// The next stanzas that did not go out on this stream, with the positions `position + 1`, `position + 2`, …
-    /// from now on. Messages move on to `sent`, with a `state` event each. Send the bytes after the commit.
+    /// The next stanzas that did not go out on this stream, with the positions that follow `position` from now
+    /// on. Messages move on to `sent`, with a `state` event each. Send the bytes after the commit.
     ///
-    /// A stanza that is not what was stored is deleted, and the message it carried fails with the reason `damaged`;
-    /// the others go out.
+    /// A stanza that is not what was stored is deleted, and the message it carried fails with the reason
+    /// `damaged`; the others go out.
     ///
     /// - Parameter position: of the last stanza that was sent on this stream, 0 if none was.
     public func takeOutbox(
@@ -125,8 +125,8 @@ extension Transaction {
         return checksum
     }
 
-    /// Which message a damaged row carried cannot be read from that row: it is one that is on its way and has no
-    /// stanza any more.
+    /// Which message a damaged row carried cannot be read from that row: it is one that is on its way and has
+    /// no stanza any more.
     /// - Returns: rows of the messages that failed.
     private func discard(_ places: [Int64], account: Int64, now: Int64) throws(StoreError) -> [Int64] {
         try run("DELETE FROM outbox WHERE id IN (SELECT value FROM json_each(?))", jsonArray(places))
@@ -146,11 +146,11 @@ extension Transaction {
 
     // MARK: Acknowledgements
 
-    /// The server has taken responsibility for the stanzas up to `position` of this stream: deletes them, moves
-    /// their messages on to `server` and appends a `state` event for each.
+    /// The server has taken responsibility for the stanzas up to `position` of this stream: deletes them,
+    /// moves their messages on to `server` and appends a `state` event for each.
     ///
-    /// - Returns: rows of the messages that moved, in the order of sending; those that had come further already are
-    ///   not among them.
+    /// - Returns: rows of the messages that moved, in the order of sending; those that had come further
+    ///   already are not among them.
     @discardableResult
     public func acknowledge(
         account: Int64, through position: Int64, now: Int64
@@ -171,8 +171,8 @@ extension Transaction {
     static let deleteAcknowledged =
         "DELETE FROM outbox WHERE account = ?1 AND position > 0 AND position <= ?2"
 
-    /// Nothing of the outbox went out on the present stream: it is a new one. Everything is sent again, the same
-    /// bytes; the recipients know the repetition.
+    /// Nothing of the outbox went out on the present stream: it is a new one. Everything is sent again, the
+    /// same bytes; the recipients know the repetition.
     public func resetPositions(account: Int64) throws(StoreError) {
         try run("UPDATE outbox SET position = NULL WHERE account = ? AND position IS NOT NULL", account)
     }

@@ -40,10 +40,11 @@ extension Transaction {
         return try setState(message, .failed, reason: "cancelled", now: now)
     }
 
-    /// Puts a failed message back to `queued` and appends a `state` event. It waits neither for keys nor in the
-    /// outbox then: see to that in the same transaction.
+    /// Puts a failed message back to `queued` and appends a `state` event. It waits neither for keys nor in
+    /// the outbox then: see to that in the same transaction.
     ///
-    /// - Parameter evenIfSent: also if a stanza was made for it, which may have arrived: only at a person's command.
+    /// - Parameter evenIfSent: also if a stanza was made for it, which may have arrived: only at a person's
+    ///   command.
     /// - Returns: false, with nothing changed, if it did not fail or, without `evenIfSent`, may have left.
     @discardableResult
     public func requeue(

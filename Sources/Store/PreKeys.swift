@@ -49,8 +49,8 @@ extension Transaction {
     /// Takes a pre-key that a key exchange has used off the bundle and adds another with the next free id.
     ///
     /// - Parameters:
-    ///   - keepingUsed: the used one stays until `removeUsedPreKeys`, for messages of the same key exchange that are
-    ///     still to come from the archive (XEP-0384 §4.3). Else it is deleted.
+    ///   - keepingUsed: the used one stays until `removeUsedPreKeys`, for messages of the same key exchange
+    ///     that are still to come from the archive (XEP-0384 §4.3). Else it is deleted.
     ///   - now: Unix milliseconds, UTC.
     /// - Returns: the new one; nil if there is no such pre-key or another took its place before.
     @discardableResult
@@ -100,7 +100,8 @@ extension Transaction {
         }
     }
 
-    /// Deletes the one-time and signed pre-keys that are not what was stored, so that the others can be published.
+    /// Deletes the one-time and signed pre-keys that are not what was stored, so that the others can be
+    /// published.
     /// - Returns: what was deleted, as table and key.
     public func removeDamagedPreKeys(account: Int64) throws(StoreError) -> [String] {
         let damaged = try damagedPreKeys(account: account)

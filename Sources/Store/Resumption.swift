@@ -34,8 +34,8 @@ public struct ResumptionRecord: Hashable, Sendable {
 }
 
 extension Transaction {
-    /// The stream that can be resumed; nil if there is none, or its row is damaged: with a wrong `h` the server would
-    /// drop what is not stored here, while a new stream and the archive lose nothing.
+    /// The stream that can be resumed; nil if there is none, or its row is damaged: with a wrong `h` the
+    /// server would drop what is not stored here, while a new stream and the archive lose nothing.
     public func resumption(account: Int64) throws(StoreError) -> ResumptionRecord? {
         try first(
             """
@@ -73,14 +73,16 @@ extension Transaction {
         try run("DELETE FROM resumption WHERE account = ?", account)
     }
 
-    /// Our `h`. In the transaction that stores the stanzas it counts. Nothing happens without a stream to resume.
+    /// Our `h`. In the transaction that stores the stanzas it counts. Nothing happens without a stream to
+    /// resume.
     public func setHandled(_ handled: UInt32, account: Int64) throws(StoreError) {
         guard var record = try resumption(account: account), record.handled != handled else { return }
         record.handled = handled
         try setResumption(record, account: account)
     }
 
-    /// Everything from before this stream was fetched from the archive. Nothing happens without a stream to resume.
+    /// Everything from before this stream was fetched from the archive. Nothing happens without a stream to
+    /// resume.
     public func setCaughtUp(account: Int64) throws(StoreError) {
         guard var record = try resumption(account: account), !record.caughtUp else { return }
         record.caughtUp = true

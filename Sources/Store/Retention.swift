@@ -1,22 +1,23 @@
 // How long events stay.
 
 extension Transaction {
-    /// The number of the last event that `prune` dropped, 0 if it never dropped any. A consumer that acknowledged
-    /// less has missed events if it ever was to see them.
+    /// The number of the last event that `prune` dropped, 0 if it never dropped any. A consumer that
+    /// acknowledged less has missed events if it ever was to see them.
     public func droppedThrough() throws(StoreError) -> Int64 {
         try first("SELECT droppedThrough FROM eventLog") { $0.integer(0) } ?? 0
     }
 
-    /// Drops the oldest events: those older than `before` that every consumer has acknowledged, and in any case those
-    /// `limit` or more numbers behind the last. Their messages stay.
+    /// Drops the oldest events: those older than `before` that every consumer has acknowledged, and in any
+    /// case those `limit` or more numbers behind the last. Their messages stay.
     ///
-    /// Events are dropped in the order of their numbers only, up to the first that must stay: after the clock was
-    /// set back a younger event may look older.
+    /// Events are dropped in the order of their numbers only, up to the first that must stay: after the clock
+    /// was set back a younger event may look older.
     ///
     /// - Parameters:
     ///   - before: Unix milliseconds.
     ///   - batch: no more than this many in one call, for the sake of those who wait to write.
-    /// - Returns: how many were dropped, and whether there may be more: then call again, in another transaction.
+    /// - Returns: how many were dropped, and whether there may be more: then call again, in another
+    ///   transaction.
     @discardableResult
     public func prune(
         before: Int64, limit: Int, batch: Int = 10_000

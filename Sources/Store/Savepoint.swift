@@ -3,8 +3,8 @@
 extension Transaction {
     /// Runs a part of the transaction; what it did is undone if it throws, and the rest stands.
     ///
-    /// Not against failures of the disk: after those nothing of the transaction can be stored, and whatever else is
-    /// asked of it fails too.
+    /// Not against failures of the disk: after those nothing of the transaction can be stored, and whatever
+    /// else is asked of it fails too.
     ///
     /// - Throws: what `body` throws.
     public func savepoint<T>(_ body: () throws -> T) throws -> T {

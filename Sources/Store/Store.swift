@@ -25,8 +25,8 @@ public final class Store: Sendable {
     ///     files beside it.
     ///   - onCommit: called after each commit that appended events, with the highest event number, on the
     ///     writer's queue: return at once and do not wait for the store.
-    /// - Throws: `.newer`, `.corrupt`, `.permissions`, `.full`, `.readOnly`, `.busy`, `.io`. A refused file is
-    ///   left as it was.
+    /// - Throws: `.newer`, `.corrupt`, `.permissions`, `.full`, `.readOnly`, `.busy`, `.io`. A refused file
+    ///   is left as it was.
     public static func open(
         at path: String, onCommit: @escaping @Sendable (_ lastEventNumber: Int64) -> Void = { _ in }
     ) throws(StoreError) -> Store {
@@ -75,8 +75,8 @@ public final class Store: Sendable {
     /// Bodies run one at a time, in the order of the calls, each exactly once; cancelling the task does not
     /// stop them.
     ///
-    /// - Throws: what `body` throws, or `StoreError`. Either way nothing of the body is stored; other calls are
-    ///   not affected, unless the disk failed under all of them.
+    /// - Throws: what `body` throws, or `StoreError`. Either way nothing of the body is stored; other calls
+    ///   are not affected, unless the disk failed under all of them.
     public nonisolated(nonsending) func write<T: Sendable>(
         _ body: @escaping @Sendable (Transaction) throws -> T
     ) async throws -> T {
@@ -85,8 +85,8 @@ public final class Store: Sendable {
         }
     }
 
-    /// As `write`, for callers that are not asynchronous: returns at once, in the order of the calls, and tells
-    /// `completion` the result after the commit, on the writer's queue.
+    /// As `write`, for callers that are not asynchronous: returns at once, in the order of the calls, and
+    /// tells `completion` the result after the commit, on the writer's queue.
     public func write<T: Sendable>(
         _ body: @escaping @Sendable (Transaction) throws -> T,
         completion: @escaping @Sendable (Result<T, any Error>) -> Void
@@ -133,8 +133,8 @@ public final class Store: Sendable {
         }
     }
 
-    /// Finishes the reads and writes that were asked for, ends checks and closes the file. Later calls throw `.closed`.
-    /// Not to be called by the body of a read or write.
+    /// Finishes the reads and writes that were asked for, ends checks and closes the file. Later calls throw
+    /// `.closed`. Not to be called by the body of a read or write.
     public func close() throws(StoreError) {
         guard queue.close() else { return }
         checks.stop()

@@ -9,8 +9,8 @@ extension StoredMessage {
         m.trust, m.plaintext, m.state, m.reason, m.clientID, m.stanzaID, m.sentAt, m.storedAt, m.markable, m.checksum
         """
 
-    /// One damaged row must not hide the others of its chat, nor hold up the event log: what cannot be read gets a
-    /// stand-in, and `isDamaged` says so.
+    /// One damaged row must not hide the others of its chat, nor hold up the event log: what cannot be read
+    /// gets a stand-in, and `isDamaged` says so.
     ///
     /// - Parameter first: index of the first of `columns`.
     init(_ row: Row, from first: Int32 = 0) {
@@ -65,7 +65,8 @@ extension StoredMessage {
         return checksum.matches(row, column)
     }
 
-    /// Of everything that never changes. The row is not part of it: it is not known before the message is stored.
+    /// Of everything that never changes. The row is not part of it: it is not known before the message is
+    /// stored.
     var checksum: Checksum {
         var checksum = Checksum(of: "message")
         checksum.add(account)

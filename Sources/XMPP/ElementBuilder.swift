@@ -38,7 +38,7 @@ struct ElementBuilder {
     /// Different names so far.
     var nameCount: Int { names.count }
 
-    /// The child of the root that is open, or was refused in its first tag, without content.
+    /// The child of the root that is open, or was refused in its first or last tag, without content.
     var stanzaRoot: Element? {
         var root = open.first ?? refusedRoot
         root?.nodes = []

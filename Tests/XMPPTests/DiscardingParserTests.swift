@@ -206,6 +206,24 @@ struct Excess: CustomTestStringConvertible, Sendable {
         #expect(throws: XMLError.limit(.stanzaBytes)) { try events(stanza(16 << 20 + 1), by: size, parser) }
     }
 
+    @Test(arguments: [1_000, Int.max])
+    func `one byte decides`(_ size: Int) throws {
+        for (start, end) in [("<a id='1'><b>", "</b></a>"), ("<a id='1", "'/>"), ("<a id='1'", "></a>")] {
+            let fill = start.hasSuffix("1'") ? " " : "x"
+            let stanza = { (count: Int) in
+                Array((start + String(repeating: fill, count: count - start.count - end.count) + end).utf8)
+            }
+            let parser = try parser()
+            for count in [1 << 20, 1 << 20 + 1, 1 << 20] {
+                let seen = try events(stanza(count), by: size, parser)
+                #expect(seen.count == 1)
+                let isDiscarded =
+                    if case .discarded(_, .limit(.stanzaBytes))? = seen.first { true } else { false }
+                #expect(isDiscarded == (count > 1 << 20))
+            }
+        }
+    }
+
     @Test func `a parser starts over after a stanza that it skipped half`() throws {
         let parser = try parser()
         #expect(try parser.feed(Array(("<message>" + String(repeating: "<a>", count: 99)).utf8)).isEmpty)

@@ -101,7 +101,7 @@ extension Account {
             return (.closed, false)
         }
         self.connection = connection
-        var (reason, wasOnline) = (ConnectionError.closed, false)
+        var (reason, wasOnline, isAlive) = (ConnectionError.closed, false, false)
         var setUp: Task<Void, Never>?
         for await event in connection.events {
             switch event {
@@ -109,13 +109,22 @@ extension Account {
             case .bound(let bound, let tls):
                 await began(bound, tls: tls, on: connection)
                 setUp = Task { await self.setUp(connection) }
-            case .received(let batch): await received(batch, on: connection)
-            case .acknowledged(let count): await acknowledged(count)
+            case .received(let batch):
+                isAlive = true
+                await received(batch, on: connection)
+            case .acknowledged(let count):
+                isAlive = bound != nil
+                await acknowledged(count)
             case .closed(let error): reason = error
             }
             wasOnline = wasOnline || isOnline
         }
         setUp?.cancel()
+        if bound?.resumed == true, !isAlive, reason == .stream(.timeout) {
+            // The server took the stream up again and left it at that: another one is needed.
+            log.warning("the resumed stream was dead")
+            stream.abandon()
+        }
         await ended(reason)
         return (reason, wasOnline)
     }

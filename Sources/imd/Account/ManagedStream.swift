@@ -74,6 +74,9 @@ struct ManagedStream {
         lastDurable = min(lastDurable, acknowledged)
     }
 
+    /// It cannot be taken up again, or should not be.
+    mutating func abandon() { terms = nil }
+
     mutating func stored(handled h: UInt32?) { handled = h ?? handled }
 
     /// What a new connection needs to take this stream up.
