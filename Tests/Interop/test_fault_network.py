@@ -20,7 +20,7 @@ def possible():
         return False
     probe = f"imdp{os.getpid()}"
     works = run("ip", "netns", "add", probe).returncode == 0 and run(
-        "ip", "netns", "exec", probe, "ip", "link", "add", "a", "type", "veth", "peer", "name", "b").returncode == 0
+        "ip", "netns", "exec", probe, "ip", "link", "add", "name", "end0", "type", "veth", "peer", "name", "end1").returncode == 0
     run("ip", "netns", "del", probe)
     return works
 
@@ -46,7 +46,7 @@ class Network:
             for net, end in ((1, self.client), (2, self.server)):
                 link = f"{end}l"[-14:]
                 self.must(
-                    "ip", "link", "add", link, "netns", end, "type", "veth", "peer", "name", f"r{net}", "netns",
+                    "ip", "link", "add", "name", link, "netns", end, "type", "veth", "peer", "name", f"r{net}", "netns",
                     self.router)
                 self.inside(self.router, "ip", "addr", "add", f"10.77.{net}.1/24", "dev", f"r{net}")
                 self.inside(self.router, "ip", "link", "set", f"r{net}", "up")

@@ -213,8 +213,9 @@ struct Handlers: Sendable {
             let last = try tx.lastEventNumber()
             if let known = try tx.consumer(name) { return (known.acknowledged, last) }
             // Before the oldest event: `imctl receive` shows what came before anybody listened.
-            try tx.createConsumer(name, at: 0, filter: nil, now: now)
-            return (0, last)
+            let first = try tx.droppedThrough()
+            try tx.createConsumer(name, at: first, filter: nil, now: now)
+            return (first, last)
         }
     }
 }

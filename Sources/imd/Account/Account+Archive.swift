@@ -12,7 +12,7 @@ extension Account {
             if features.archive { try await readPages() } else { try await finishReading(at: nil) }
         } catch {
             guard current == generation else { return }
-            isReadingHistory = false
+            if isReadingHistory { await giveUpHistory() }
             archive.restart()
             guard connection === self.connection else { return }
             log.warning("the archive could not be read", metadata: ["reason": "\(error)"])
@@ -22,6 +22,16 @@ extension Account {
         // In any case: a broken archive must not hold back what is to be sent.
         holdsOutbox = false
         flush()
+    }
+
+    /// Whether nothing is known of the archive yet.
+    func isFirstLogin() async throws -> Bool { try await archiveStart() == .newest }
+
+    /// What comes from now on is news, whatever the archive's trouble.
+    private func giveUpHistory() async {
+        isReadingHistory = false
+        let (id, at) = (id, Clock.now() - Self.clockSlack)
+        _ = try? await persist { try $0.setArchivePosition(nil, at: at, account: id) }
     }
 
     /// Seconds until the archive of a living stream is asked again.
@@ -97,27 +107,21 @@ extension Account {
     @discardableResult
     private func finishReading(at page: ArchivePage?) async throws -> Bool {
         guard let held = archive.end() else { return false }
-        let (id, now, isFirst) = (id, Clock.now(), isReadingHistory)
+        let (id, now, isKnown) = (id, Clock.now(), features.areKnown)
         isReadingHistory = false
         let effects = try await store(held.map { .stanza($0) }) { tx in
-            if let page { try Self.move(to: page, isFirst: isFirst, account: id, now: now, tx) }
+            if let last = page?.last {
+                // The end of a page may be a stanza that was left out.
+                try tx.setArchivePosition(last, at: now, account: id)
+            } else if isKnown, let account = try tx.account(id: id), account.archivePosition == nil {
+                // No archive, or an empty one: everything it will ever hold is news.
+                try tx.setArchivePosition(nil, at: account.archivePositionAt ?? 0, account: id)
+            }
             try tx.setCaughtUp(account: id)
             try tx.removeUsedPreKeys(account: id)
         }
         perform(effects)
         Task { try? await publishDevice() }
         return true
-    }
-
-    /// The end of a page may be a stanza that was left out.
-    private static func move(
-        to page: ArchivePage, isFirst: Bool, account id: Int64, now: Int64, _ tx: Transaction
-    ) throws {
-        if let last = page.last {
-            try tx.setArchivePosition(last, at: now, account: id)
-        } else if isFirst {
-            // An empty archive: everything it will ever hold is news.
-            try tx.setArchivePosition(nil, at: 0, account: id)
-        }
     }
 }

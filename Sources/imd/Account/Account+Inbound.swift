@@ -50,7 +50,7 @@ extension Account {
         case .iq where stanza.type == "result" || stanza.type == "error": read.answers.append(stanza)
         case .presence: presence(stanza, &read.work, &read.newRequests)
         case .message where ArchivedMessage.isClaimed(by: stanza):
-            if let archived = archived(stanza) { read.work.append(.archived(archived)) }
+            if let work = archived(stanza) { read.work.append(work) }
         case .message where mustWait(stanza): break
         default:
             // At once, not after the commit: the contact's presence may follow in the same read.
@@ -60,13 +60,18 @@ extension Account {
     }
 
     /// A result of our query to our archive; nil for one that nobody asked for (threat row 3).
-    private func archived(_ stanza: Element) -> ArchivedMessage? {
-        guard
-            let archived = try? ArchivedMessage.unwrap(
+    private func archived(_ stanza: Element) -> Work? {
+        do throws(CodecError) {
+            let archived = try ArchivedMessage.unwrap(
                 stanza, queryID: archive.queryID, archive: jid, receivedAt: Clock.now())
-        else { return nil }
-        archive.gave(archived.id)
-        return archived
+            if let archived { archive.gave(archived.id) }
+            // Asked for only to learn where the archive ends.
+            if isReadingHistory, history == 0 { return nil }
+            return archived.map { .archived($0) }
+        } catch {
+            if case .unexpected = error { return nil }
+            return .event(.gap(GapDetail(reason: .malformed)))
+        }
     }
 
     /// Whether a live message has its place behind what is still being read from the archive.

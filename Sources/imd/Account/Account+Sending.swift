@@ -95,7 +95,10 @@ extension Account {
                 let attempt = outbound
                 let (outcomes, missing) = try await store.write { try attempt.encryptWaiting(in: chat, $0) }
                 for (row, outcome) in outcomes {
-                    if case .noTrustedDevice = outcome { waiters.reached(.failed, message: row) }
+                    switch outcome {
+                    case .noTrustedDevice, .damaged: waiters.reached(.failed, message: row)
+                    case .enqueued, .needs: break
+                    }
                 }
                 if missing.isEmpty { return outcomes }
                 outbound.bundles = try await fetchBundles(missing)

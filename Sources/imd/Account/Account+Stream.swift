@@ -120,9 +120,9 @@ extension Account {
             wasOnline = wasOnline || isOnline
         }
         setUp?.cancel()
-        if bound?.resumed == true, !isAlive, reason == .stream(.timeout) {
-            // The server took the stream up again and left it at that: another one is needed.
-            log.warning("the resumed stream was dead")
+        if reason.forbidsResumption || (bound?.resumed == true && !isAlive && reason == .stream(.timeout)) {
+            // The server took the stream up again and left it at that, or would only repeat what was wrong.
+            log.warning("the stream is given up for another one")
             stream.abandon()
         }
         await ended(reason)
@@ -205,8 +205,11 @@ extension Account {
                 await remember(mechanism: bound?.mechanism)
                 async let roster: Void = fetchRoster()
                 async let features: Void = discoverFeatures()
-                async let device: Void = publishDevice()
-                _ = try await (roster, features, device)
+                _ = try await (roster, features)
+                // Before anybody can write to this device: what its archive holds by then is no news, and what
+                // comes later is.
+                if try await isFirstLogin() { await readArchive(on: connection) }
+                try await publishDevice()
                 await enableCarbons()
                 guard !Task.isCancelled, connection === self.connection else { return }
                 send([ownPresence.element])

@@ -59,7 +59,7 @@ extension Outbound {
             switch outcome {
             case .needs(let missing): return (outcomes, missing)
             case .enqueued: try tx.setAwaitsKeys(false, message: message.id)
-            case .noTrustedDevice: break
+            case .noTrustedDevice, .damaged: break
             }
             outcomes[message.id] = outcome
         }

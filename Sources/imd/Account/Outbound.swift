@@ -19,6 +19,8 @@ struct Outbound {
         /// Nothing was changed: these devices have no session, and their bundles are not known.
         case needs([DeviceAddress])
         case noTrustedDevice([ExcludedDevice])
+        /// What is stored is not what was accepted; it has failed.
+        case damaged
     }
 
     /// Who will be able to read a message.
@@ -37,6 +39,10 @@ struct Outbound {
     /// Encrypts the message for every trusted device of the contact and every other one of our own; without
     /// any of the contact's the message has failed.
     func encrypt(_ message: StoredMessage, _ tx: Transaction) throws -> Outcome {
+        guard !message.isDamaged else {
+            try tx.setState(message.id, .failed, reason: "damaged", now: now)
+            return .damaged
+        }
         var selection = try select(for: message.chat, tx)
         if !selection.missing.isEmpty { return .needs(selection.missing) }
         guard selection.reachesContact else {

@@ -1,5 +1,6 @@
 // Our own bundle as it stands in the store, renewed where its time has come (XEP-0384 §5.3.2).
 import IMCrypto
+import LocalAPI
 import OMEMO
 import Store
 
@@ -7,6 +8,13 @@ extension Transaction {
     /// The bundle to publish: as many pre-keys as there should be, and a signed pre-key that is not too old.
     func currentBundle(of own: OwnIdentity, now: Int64) throws -> Bundle {
         var random = SystemRandomNumberGenerator()
+        // One bad key must not keep the others from being published.
+        if try !removeDamagedPreKeys(account: own.account).isEmpty {
+            let error = UserError(
+                .storage, "keys of this device were damaged and have been replaced",
+                hint: "a first message that used one of them cannot be read; see: imctl doctor")
+            try append(.error(error), account: own.account, chat: nil, now: now)
+        }
         let count = try preKeyCount(account: own.account)
         if count < OwnDevice.publishedPreKeys {
             // Not after the highest that is left: the id of a spent key is never given again.

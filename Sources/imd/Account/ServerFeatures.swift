@@ -2,6 +2,8 @@
 import XMPP
 
 struct ServerFeatures: Equatable, Sendable {
+    /// Whether the server answered at all.
+    var areKnown = false
     /// It marks messages with their id in the account's archive, and removes ids that others made up (XEP-0359 §5).
     var stanzaIDs = false
     /// It keeps an archive of the account's messages (XEP-0313).
@@ -20,6 +22,7 @@ struct ServerFeatures: Equatable, Sendable {
         func offers(_ feature: String) -> Bool {
             account?.supports(feature) == true || server?.supports(feature) == true
         }
+        areKnown = account != nil
         // These two are the archive's to say, not the server's.
         stanzaIDs = account?.supports(Namespace.stanzaIDs) == true
         archive = account?.supports(Namespace.archive) == true

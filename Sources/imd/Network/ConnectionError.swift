@@ -31,6 +31,14 @@ enum ConnectionError: Error, Equatable, Sendable {
         }
     }
 
+    /// True where taking the same stream up again would only repeat the failure.
+    var forbidsResumption: Bool {
+        switch self {
+        case .stream(.handledCountTooHigh), .stream(.protocolViolation): true
+        default: false
+        }
+    }
+
     /// True where the server refused who we say we are: asking again may lock the account.
     var isRefusal: Bool {
         guard case .stream(let failure) = self else { return false }
