@@ -11,7 +11,7 @@ docdir = $(DESTDIR)$(PREFIX)/share/doc/imd
 # One set of flags for everything that is built for release: another one would compile all of it again.
 RELEASE = -c release --static-swift-stdlib
 
-.PHONY: help build test demo bench lint install clean
+.PHONY: help build test torture demo bench lint install clean
 
 help: ## list the targets
 	@awk -F ': ## ' '/^[a-z]+: ## / { printf "  make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,12 @@ test: ## everything: unit tests, oracles, a real server and an independent clien
 	IMD_BIN_DIR=.build/debug scripts/demo
 	IMD_BIN_DIR=.build/debug .venv/bin/python -m pytest -p no:cacheprovider -q -ra --durations=5 Tests/Interop
 	@$(MAKE) --no-print-directory lint
+
+torture: export IMD_TORTURE = 1
+torture: ## the long form of the fault matrix, for hours (ARGS='-k kill' for a part of it)
+	@scripts/deps build test
+	@$(MAKE) --no-print-directory build
+	IMD_BIN_DIR=.build/release .venv/bin/python -m pytest -p no:cacheprovider -q -ra -s -m faults Tests/Interop $(ARGS)
 
 demo: ## alice and bob exchange encrypted messages on this machine (ARGS=--keep to play on)
 	@scripts/deps build demo

@@ -29,19 +29,19 @@ extension Transaction {
         if let stanzaID {
             try attachStanzaID(stanzaID, account: account, chat: chat, messageID: messageID)
         }
-        guard try setState(row, .server, now: now) else { return .known }
         try run("DELETE FROM outbox WHERE message = ?", row)
-        return .moved(row)
+        return try setState(row, .server, now: now) ? .moved(row) : .known
     }
 
-    /// Whether the outbox holds a message that may have reached the server on an earlier stream.
-    public func hasUnconfirmed(account: Int64) throws(StoreError) -> Bool {
+    /// When the oldest message in the outbox that may have reached the server on an earlier stream was made, Unix
+    /// milliseconds; nil without one.
+    public func oldestUnconfirmed(account: Int64) throws(StoreError) -> Int64? {
         try first(
             """
-            SELECT 1 FROM outbox o JOIN message m ON m.id = o.message
-            WHERE o.account = ? AND m.state = 'sent' LIMIT 1
+            SELECT min(o.createdAt) FROM outbox o JOIN message m ON m.id = o.message
+            WHERE o.account = ? AND m.state = 'sent'
             """, account
-        ) { _ in true } ?? false
+        ) { $0.optionalInteger(0) } ?? nil
     }
 }
 

@@ -28,7 +28,10 @@ extension Transaction {
                 UPDATE message SET state = 'failed', reason = ?2
                 WHERE id = ?1 AND state IN ('queued', 'sent', 'server')
                 """, message, reason)
-            if changed > 0 { try run("DELETE FROM outbox WHERE message = ?", message) }
+        }
+        // It has arrived, or will not: nothing is to be sent any more, whatever became of an acknowledgement.
+        if changed > 0, state != .sent, state != .server {
+            try run("DELETE FROM outbox WHERE message = ?", message)
         }
         if changed > 0 { try appendStateEvents(messages: jsonArray([message]), now: now) }
         return changed > 0
@@ -61,6 +64,7 @@ extension Transaction {
         guard let seen = try outgoing(account: account, chat: chat, messageID: messageID) else { return [] }
         let messages = try rows(Self.selectUndisplayed, account, chat.bare, seen) { $0.integer(0) }
         if !messages.isEmpty { try move(messages.reversed(), to: .displayed, now: now) }
+        try run("DELETE FROM outbox WHERE message = ?", seen)
         return messages.reversed()
     }
 

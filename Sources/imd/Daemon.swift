@@ -96,7 +96,16 @@ extension StoreError {
             UserError(
                 .storage, "\(self)",
                 hint: "the file was left as it is; restore it from a backup or move it away")
-        default: UserError(.storage, "\(self)")
+        case .readOnly:
+            UserError(
+                .storage, "\(self)",
+                hint: "make the file system writable; nothing was lost and imd goes on by itself")
+        case .io:
+            UserError(
+                .storage, "\(self)", hint: "check the disk; nothing was lost and imd goes on once it works")
+        case .busy:
+            UserError(.storage, "\(self)", hint: "end the other program that has the database open")
+        case .closed, .constraint: UserError(.storage, "\(self)", hint: "see imd's log")
         }
     }
 }

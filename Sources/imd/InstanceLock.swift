@@ -10,7 +10,8 @@ struct InstanceLock: ~Copyable {
         descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else {
             throw UserError(
-                .configuration, "cannot open \(path): \(String(cString: strerror(errno)))", hint: nil)
+                .configuration, "cannot open \(path): \(String(cString: strerror(errno)))",
+                hint: "imd must be able to write there; check its owner, mode and file system")
         }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             close(descriptor)

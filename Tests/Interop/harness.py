@@ -67,6 +67,7 @@ class Imd:
         self.environment = {
             **os.environ, "XDG_CONFIG_HOME": str(self.config), "XDG_DATA_HOME": str(self.data),
             "XDG_RUNTIME_DIR": str(self.run), "HOME": str(self.root), "SWIFT_BACKTRACE": "enable=no"}
+        self.preload = {}  # more environment, for the daemon only
         self.process = None
         if settings:
             self.configure(**settings)
@@ -104,8 +105,9 @@ class Imd:
     def spawn(self, tracer=()):
         with self.log_path.open("ab") as log:
             return subprocess.Popen(
-                [*self.prefix, *tracer, BIN / "imd", "--log-level", self.log_level], env=self.environment,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent)
+                [*self.prefix, *tracer, BIN / "imd", "--log-level", self.log_level],
+                env={**self.environment, **self.preload}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                preexec_fn=die_with_parent)
 
     def start(self, wait_online=False, tracer=()):
         self.process = self.spawn(tracer)

@@ -16,8 +16,14 @@ struct ArchiveReadingTests {
         #expect(isHeld)
         _ = reading.holds(message("2"), id: "2")
         reading.gave("1")
-        let late = reading.end()
+        let late = reading.takeHeld()
         #expect(late?.map(\.id) == ["2"])
+        _ = reading.holds(message("4"), id: "4")
+        let isEarly = reading.finish()
+        #expect(!isEarly, "one more came while the last ones were stored")
+        _ = reading.takeHeld()
+        let isFinished = reading.finish()
+        #expect(isFinished)
         #expect(reading.isDone)
         #expect(reading.queryID == nil)
         let isHeldAfter = reading.holds(message("3"), id: "3")
@@ -27,10 +33,10 @@ struct ArchiveReadingTests {
     @Test func `more than fits in memory is fetched instead`() {
         var reading = ArchiveReading()
         for number in 0...ArchiveReading.limit { _ = reading.holds(message("\(number)"), id: "\(number)") }
-        let first = reading.end()
+        let first = reading.takeHeld()
         #expect(first == nil)
         #expect(!reading.isDone)
-        let second = reading.end()
+        let second = reading.takeHeld()
         #expect(second?.isEmpty == true)
     }
 
@@ -41,7 +47,7 @@ struct ArchiveReadingTests {
         reading.restart()
         #expect(reading.isDue)
         #expect(reading.queryID == nil)
-        let held = reading.end()
+        let held = reading.takeHeld()
         #expect(held?.isEmpty == true)
     }
 }

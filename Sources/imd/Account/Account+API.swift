@@ -98,11 +98,7 @@ extension Account {
                     .conflict, "the message \"\(name)\" is \(message.state.rawValue)",
                     hint: "only a message that failed can be tried again; others go on by themselves")
             }
-            if message.plaintext {
-                _ = try Outbound(own: self.own, now: now).enqueuePlaintext(message, tx)
-            } else {
-                try tx.setAwaitsKeys(true, message: message.id)
-            }
+            try tx.setAwaitsKeys(true, message: message.id)
             return try tx.message(row: message.id) ?? message
         }
         await retryAll()

@@ -6,22 +6,40 @@ import XMPP
 extension Account {
     /// Reads everything behind the stored position; on the first login of this device a page of what was before it.
     func readArchive(on connection: Connection) async {
-        guard archive.isDue, connection === self.connection else { return }
+        guard connection === self.connection, !isReadingArchive else { return }
+        if archive.isDue {
+            isReadingArchive = true
+            await readDueArchive(on: connection)
+            isReadingArchive = false
+            // Another connection may have come while this one's reader still waited for the disk.
+            if archive.isDue, let other = self.connection, !(other === connection), isOnline {
+                return await readArchive(on: other)
+            }
+        }
+        // In any case: a broken archive must not hold back what is to be sent.
+        guard connection === self.connection else { return }
+        holdsOutbox = false
+        flush()
+    }
+
+    private func readDueArchive(on connection: Connection) async {
         let current = generation
         do {
+            guard features.areKnown else { throw ConnectionError.stream(.timeout) }
             if features.archive { try await readPages() } else { try await finishReading(at: nil) }
         } catch {
             guard current == generation else { return }
-            if isReadingHistory { await giveUpHistory() }
+            if (try? await isFirstLogin()) == true { await giveUpHistory() }
+            // What is held would otherwise be seen only once the archive answers.
+            let held = archive.takeHeld() ?? []
+            let effects = try? await store(held.map { .stanza($0) }) { _ in }
+            if let effects { perform(effects) }
+            guard current == generation else { return }
             archive.restart()
             guard connection === self.connection else { return }
             log.warning("the archive could not be read", metadata: ["reason": "\(error)"])
             retryReading(on: connection)
         }
-        guard current == generation else { return }
-        // In any case: a broken archive must not hold back what is to be sent.
-        holdsOutbox = false
-        flush()
     }
 
     /// Whether nothing is known of the archive yet.
@@ -40,6 +58,8 @@ extension Account {
     private func retryReading(on connection: Connection) {
         Task {
             try? await Task.sleep(for: Self.retryDelay)
+            guard connection === self.connection else { return }
+            if !features.areKnown { await discoverFeatures() }
             await readArchive(on: connection)
         }
     }
@@ -50,13 +70,17 @@ extension Account {
     private static let pagePatience: Int64 = 120_000
 
     private func readPages() async throws {
+        let current = generation
         var start = try await archiveStart()
         isReadingHistory = start == .newest
+        var isLost = false
         while true {
+            guard current == generation else { throw ConnectionError.closed }
             let page: ArchivePage
             do {
                 page = try await readPage(from: start)
-            } catch let error as StanzaError where error.condition == .itemNotFound {
+            } catch let error as StanzaError where error.condition == .itemNotFound && !isLost {
+                isLost = true
                 start = try await startByTime(after: start, error)
                 continue
             }
@@ -69,9 +93,17 @@ extension Account {
 
     private func archiveStart() async throws -> ArchiveQuery.Start {
         let id = id
-        guard let record = try await store.read({ try $0.account(id: id) }) else { return .newest }
-        if let position = record.archivePosition { return .after(position) }
-        return record.archivePositionAt.map { .since($0) } ?? .newest
+        let (record, oldest) = try await store.read { tx in
+            (try tx.account(id: id), try tx.oldestUnconfirmed(account: id))
+        }
+        guard let position = record?.archivePosition else {
+            return record?.archivePositionAt.map { .since($0) } ?? .newest
+        }
+        // A message of ours that may have left has its place in the archive perhaps before the last one read.
+        if holdsOutbox, let oldest, record?.archivePositionAt ?? 0 > oldest - Self.clockSlack {
+            return .since(oldest - Self.clockSlack)
+        }
+        return .after(position)
     }
 
     /// The archive does not know the stored position any more: what is left behind it is found by its time.
@@ -106,21 +138,29 @@ extension Account {
     /// - Returns: false where more came than was kept: the archive has it.
     @discardableResult
     private func finishReading(at page: ArchivePage?) async throws -> Bool {
-        guard let held = archive.end() else { return false }
-        let (id, now, isKnown) = (id, Clock.now(), features.areKnown)
+        let (id, now, isKnown, current) = (id, Clock.now(), features.areKnown, generation)
         isReadingHistory = false
-        let effects = try await store(held.map { .stanza($0) }) { tx in
-            if let last = page?.last {
-                // The end of a page may be a stanza that was left out.
-                try tx.setArchivePosition(last, at: now, account: id)
-            } else if isKnown, let account = try tx.account(id: id), account.archivePosition == nil {
-                // No archive, or an empty one: everything it will ever hold is news.
-                try tx.setArchivePosition(nil, at: account.archivePositionAt ?? 0, account: id)
+        var context = archiveContext
+        context.isCaughtUp = true
+        repeat {
+            guard let held = archive.takeHeld() else { return false }
+            let effects = try await store(held.map { .stanza($0) }, in: context) { tx in
+                if let last = page?.last {
+                    // The end of a page may be a stanza that was left out.
+                    try tx.setArchivePosition(last, at: now, account: id)
+                } else if isKnown, let account = try tx.account(id: id), account.archivePosition == nil {
+                    // No archive, or an empty one: everything it will ever hold is news.
+                    try tx.setArchivePosition(nil, at: account.archivePositionAt ?? 0, account: id)
+                }
             }
+            perform(effects)
+            guard current == generation else { throw ConnectionError.closed }
+        } while !archive.finish()
+        isRestored = false
+        try await persist { tx in
             try tx.setCaughtUp(account: id)
             try tx.removeUsedPreKeys(account: id)
         }
-        perform(effects)
         Task { try? await publishDevice() }
         return true
     }

@@ -76,12 +76,12 @@ extension Account {
         ownPresence = presence
         // The server pushes device lists only to those who are available.
         currentLists = [:]
-        guard isOnline, let connection else { return }
-        send([presence.element])
         // Nor does it deliver messages to others: what came meanwhile is in the archive.
-        guard wasAway, presence.show != .offline else { return }
-        archive.restart()
-        Task { await readArchive(on: connection) }
+        let mustRead = wasAway && presence.show != .offline
+        if mustRead { if archive.isDone { archive.restart() } else { archive.askAgain() } }
+        guard isOnline, let connection else { return }
+        sendPresence()
+        if mustRead { Task { await readArchive(on: connection) } }
     }
 
     private func rosterItem(_ contact: JID) async throws -> RosterItem? {

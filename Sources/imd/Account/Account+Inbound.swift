@@ -7,6 +7,7 @@ import XMPP
 extension Account {
     /// Stores what one read delivered, and only then lets it count as handled.
     func received(_ batch: StanzaBatch, on connection: Connection) async {
+        guard !refuses else { return }
         log.debug("received", metadata: ["stanzas": "\(batch.items.count)"])
         let read = sort(batch.items)
         do {
@@ -18,6 +19,7 @@ extension Account {
             // Not stored, so not acknowledged: the server keeps it.
             log.error("received stanzas could not be stored", metadata: ["reason": "\(error)"])
             knownRequests.subtract(read.newRequests)
+            refuses = true
             return await connection.close()
         }
         // An answer comes after everything that came before it.
@@ -92,11 +94,14 @@ extension Account {
 
     /// One transaction for all of it.
     ///
-    /// - Parameter also: what else it does, first.
+    /// - Parameters:
+    ///   - context: nil for how the archive stands now.
+    ///   - also: what else it does, first.
     func store(
-        _ work: [Work], also: @escaping @Sendable (Transaction) throws -> Void
+        _ work: [Work], in context: Inbound.Archive? = nil,
+        also: @escaping @Sendable (Transaction) throws -> Void
     ) async throws -> Inbound.Effects {
-        let inbound = Inbound(own: own, archive: archiveContext, now: Clock.now())
+        let inbound = Inbound(own: own, archive: context ?? archiveContext, now: Clock.now())
         do {
             return try await persist { tx in
                 try also(tx)
@@ -116,7 +121,7 @@ extension Account {
     /// - Parameter handled: our `h` once this is on disk; nil without stream management.
     private func store(_ work: [Work], handled: UInt32?) async throws -> Inbound.Effects {
         let id = id
-        let record = handled.flatMap { stream.record(handled: $0, caughtUp: archive.isDone) }
+        let record = handled.flatMap { stream.record(handled: $0, caughtUp: isCaughtUp) }
         guard !work.isEmpty || record != nil || stream.isSaved else { return Inbound.Effects() }
         let effects = try await store(work) { tx in
             if let record {
@@ -129,17 +134,21 @@ extension Account {
         return effects
     }
 
-    private var archiveContext: Inbound.Archive {
+    /// While we are away the server may deliver some and only archive others.
+    var archiveContext: Inbound.Archive {
         Inbound.Archive(
-            announcesStanzaIDs: features.stanzaIDs, isCaughtUp: archive.isDone,
-            isHistory: isReadingHistory)
+            announcesStanzaIDs: features.stanzaIDs, isCaughtUp: isCaughtUp, isHistory: isReadingHistory,
+            isRestored: isRestored)
     }
+
+    private var isCaughtUp: Bool { archive.isDone && ownPresence.show != .offline }
 
     func perform(_ effects: Inbound.Effects) {
         for owner in effects.currentLists { listArrived(of: owner) }
         for owner in effects.staleLists { currentLists[owner] = nil }
         for change in effects.states { waiters.reached(change.state, message: change.message) }
         if let version = effects.rosterVersion { record.rosterVersion = version }
+        isRestored = isRestored || effects.isRestored
         send(effects.replies)
         // While the archive is being read keys may still be used up; the bundle follows once.
         if effects.isUnlisted || (effects.bundleChanged && archive.isDone) {

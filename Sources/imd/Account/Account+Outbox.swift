@@ -24,7 +24,11 @@ extension Account {
     /// The place of each stanza on the stream is on disk before its bytes go out: whatever happens then, the server's
     /// count tells which of them it has.
     private func sendOutbox() async {
-        guard isOnline, !holdsOutbox, let connection, stream.inFlight < Self.inFlightLimit else { return }
+        guard isOnline, !holdsOutbox, let connection else { return }
+        guard stream.inFlight < Self.inFlightLimit else {
+            isBlocked = true
+            return acknowledgeByPing()
+        }
         let (id, now, current) = (id, Clock.now(), generation)
         let (after, limit) = (
             stream.acknowledged + Int64(stream.inFlight), Self.inFlightLimit - stream.inFlight
@@ -75,18 +79,29 @@ extension Account {
             var isAlive = true
             do { try await get(Ping.query) } catch { isAlive = error is StanzaError }
             isPinging = false
-            guard isAlive, connection === self.connection else { return }
-            await acknowledged(Int(sent - stream.acknowledged))
+            guard connection === self.connection else { return }
+            guard isAlive else { return connection.cut() }
+            await acknowledged(Int(sent - stream.acknowledged), persistently: false)
             if stream.inFlight > 1 { acknowledgeByPing() }
         }
     }
 
     /// The server took responsibility for the oldest `count` stanzas in flight.
-    func acknowledged(_ count: Int) async {
-        guard stream.acknowledge(count) else { return }
+    ///
+    /// - Parameter persistently: whether to wait for the disk; only where no other stream can begin meanwhile.
+    func acknowledged(_ count: Int, persistently: Bool = true) async {
+        let isDurable = stream.acknowledge(count)
+        if isBlocked {
+            isBlocked = false
+            flush()
+        }
+        guard isDurable else { return }
         let (id, now, position) = (id, Clock.now(), stream.acknowledged)
+        let write: @Sendable (Transaction) throws -> [Int64] = {
+            try $0.acknowledge(account: id, through: position, now: now)
+        }
         do {
-            let messages = try await persist { try $0.acknowledge(account: id, through: position, now: now) }
+            let messages = persistently ? try await persist(write) : try await store.write(write)
             for message in messages { waiters.reached(.server, message: message) }
         } catch {
             // The rows stay: the next stream sends them again, and the recipient knows the repetition.

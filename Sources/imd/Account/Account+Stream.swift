@@ -107,8 +107,9 @@ extension Account {
             switch event {
             case .resumptionFailed(let count): await acknowledged(count)
             case .bound(let bound, let tls):
-                await began(bound, tls: tls, on: connection)
-                setUp = Task { await self.setUp(connection) }
+                if await began(bound, tls: tls, on: connection) {
+                    setUp = Task { await self.setUp(connection) }
+                }
             case .received(let batch):
                 isAlive = true
                 await received(batch, on: connection)
@@ -129,8 +130,10 @@ extension Account {
         return (reason, wasOnline)
     }
 
-    private func began(_ bound: BoundStream, tls: String?, on connection: Connection) async {
+    /// - Returns: false where the store does not let it begin.
+    private func began(_ bound: BoundStream, tls: String?, on connection: Connection) async -> Bool {
         generation += 1
+        (isBlocked, refuses) = (false, false)
         self.bound = bound
         tlsVersion = tls
         (isMarking, behindMarked) = (false, [])
@@ -138,33 +141,47 @@ extension Account {
         log.info(
             bound.resumed ? "resumed" : "logged in", metadata: ["mechanism": "\(bound.mechanism)"])
         let id = id
-        if bound.resumed {
-            stream.resumed()
-            // A query that was under way is not answered any more.
-            if !archive.isDone { archive.restart() }
-            _ = try? await persist { try $0.resetPositions(account: id) }
-            return
+        do {
+            if bound.resumed {
+                stream.resumed()
+                // A query that was under way is not answered any more.
+                if !archive.isDone { archive.restart() }
+                try await persist { try $0.resetPositions(account: id) }
+            } else {
+                forgetStream()
+                stream = ManagedStream(bound)
+                // What was sent and never acknowledged may have arrived all the same; the archive knows.
+                holdsOutbox = try await persist { tx in
+                    try tx.removeResumption(account: id)
+                    try tx.removePresences(account: id)
+                    try tx.resetPositions(account: id)
+                    return try tx.oldestUnconfirmed(account: id) != nil
+                }
+            }
+            return true
+        } catch {
+            log.error("the stream cannot begin", metadata: ["reason": "\(error)"])
+            await connection.close()
+            return false
         }
-        stream = ManagedStream(bound)
+    }
+
+    private func forgetStream() {
         archive = ArchiveReading()
         currentLists = [:]
         bundleFailures = [:]
         presences = [:]
         features = ServerFeatures()
-        // What was sent and never acknowledged may have arrived all the same; the archive knows.
-        let mayHaveLeft = try? await persist { tx in
-            try tx.removeResumption(account: id)
-            try tx.removePresences(account: id)
-            try tx.resetPositions(account: id)
-            return try tx.hasUnconfirmed(account: id)
-        }
-        holdsOutbox = mayHaveLeft ?? true
+        sentPresence = nil
     }
 
     private func ended(_ reason: ConnectionError) async {
         connection = nil
         bound = nil
         for request in requests.removeAll() { request.fail(reason) }
+        // A place for resumption that lets nobody in is not asked again.
+        if generation == generationAtLastEnd { stream.forgetLocation() }
+        generationAtLastEnd = generation
         if case .stream(.xml(.limit)) = reason { poisoned += 1 }
         guard isStopping else { return }
         // The stream was ended in order: there is nothing to take up.
@@ -184,7 +201,7 @@ extension Account {
         }
         guard let known, let record = known.record else { return }
         stream = ManagedStream(record)
-        archive = ArchiveReading(isDone: record.caughtUp)
+        lostAt = .now
         holdsOutbox = !record.caughtUp
         for item in known.roster { see(item) }
         for presence in known.presences {
@@ -200,7 +217,8 @@ extension Account {
         do {
             if stream.isSetUp {
                 // After a restart nobody remembers them.
-                if features == ServerFeatures() { await discoverFeatures() }
+                if !features.areKnown { await discoverFeatures() }
+                restorePresence()
             } else {
                 await remember(mechanism: bound?.mechanism)
                 async let roster: Void = fetchRoster()
@@ -212,7 +230,7 @@ extension Account {
                 try await publishDevice()
                 await enableCarbons()
                 guard !Task.isCancelled, connection === self.connection else { return }
-                send([ownPresence.element])
+                sendPresence()
                 stream.isSetUp = true
             }
             guard !Task.isCancelled, connection === self.connection else { return }
@@ -233,7 +251,19 @@ extension Account {
         }
     }
 
-    private func discoverFeatures() async {
+    func sendPresence() {
+        send([ownPresence.element])
+        sentPresence = (ownPresence, isMarking ? .max : stream.acknowledged + Int64(stream.inFlight))
+    }
+
+    /// A resumed stream has the presence that the server got, which may be another than ours.
+    private func restorePresence() {
+        guard let sent = sentPresence, sent.presence == ownPresence, sent.place <= stream.acknowledged else {
+            return sendPresence()
+        }
+    }
+
+    func discoverFeatures() async {
         async let account = info(of: jid)
         async let server = info(of: jid.domain)
         features = ServerFeatures(account: await account, server: await server)

@@ -47,11 +47,22 @@ actor Account {
     var archive = ArchiveReading()
     /// Whether what the archive gives is older than this device.
     var isReadingHistory = false
+    var isReadingArchive = false
+    /// Whether the archive showed that the database is an old copy.
+    var isRestored = false
+    /// Whether stanzas wait for room among those in flight.
+    var isBlocked = false
+    /// The presence that was sent last, and its place on the stream.
+    var sentPresence: (presence: OwnPresence, place: Int64)?
+    /// Whether something of this connection could not be stored: nothing after it may count.
+    var refuses = false
     /// Whether messages wait because some of them may have left on an earlier stream, which the archive will show.
     var holdsOutbox = false
     /// Places of the outbox that are being written down; other stanzas go behind them.
     var isMarking = false
     var behindMarked: [[UInt8]] = []
+    /// As `generation`, when the last connection ended.
+    var generationAtLastEnd = 0
     /// Counts connections; what was begun on one must not go on over another.
     var generation = 0
     /// Whose device lists are known: until when, or nil while the server pushes every change.

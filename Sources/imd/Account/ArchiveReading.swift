@@ -40,20 +40,23 @@ struct ArchiveReading {
         if !held.isEmpty { held.removeAll { $0.id == id } }
     }
 
-    /// The archive has nothing more.
-    ///
-    /// - Returns: what came live and was not in it, to be taken in now; nil if more came than was kept: then it
-    ///   has more by now.
-    mutating func end() -> [Element]? {
-        if dropped {
-            held = []
-            dropped = false
-            return nil
-        }
-        defer { held = [] }
-        state = .done
-        return held.map(\.stanza)
+    /// What came live and was not in the archive yet, to be taken in now; nil if more came than was kept: then the
+    /// archive has more by now.
+    mutating func takeHeld() -> [Element]? {
+        defer { (held, dropped) = ([], false) }
+        return dropped ? nil : held.map(\.stanza)
     }
+
+    /// The archive has nothing more, and what was held is on disk.
+    /// - Returns: false where more came meanwhile.
+    mutating func finish() -> Bool {
+        guard held.isEmpty, !dropped else { return false }
+        state = .done
+        return true
+    }
+
+    /// There may be more than the query under way will find.
+    mutating func askAgain() { dropped = true }
 
     /// The reading broke off, or has to be done again; what was held is in the archive.
     mutating func restart() { self = ArchiveReading() }

@@ -18,7 +18,7 @@ extension Inbound {
         }
         switch try open(message, key, from: sender, tx) {
         case .success(let opened): try take(opened, in: incoming, tx)
-        case .failure(.preKeyStoreFailed): throw StoreError.io("a pre-key could not be read")
+        case .failure(.preKeyStoreFailed): throw StoreError.corrupt("preKey")
         case .failure(let error):
             // What was stored before came again: silent, also where its keys are long gone.
             if try isStored(incoming, tx) { return try acknowledge(incoming, tx) }
@@ -37,7 +37,8 @@ extension Inbound {
     private mutating func sentByOurselves(
         _ message: EncryptedMessage, _ incoming: Incoming, _ tx: Transaction
     ) throws {
-        guard message.payload != nil, incoming.way == .archive, !effects.isRestored else { return }
+        guard message.payload != nil, incoming.way == .archive, !archive.isRestored, !effects.isRestored
+        else { return }
         effects.isRestored = true
         try Restoration(own: own, now: now).abandonSessions(tx)
     }

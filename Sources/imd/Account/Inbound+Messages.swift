@@ -103,7 +103,9 @@ extension Inbound {
         case .groupchat: return
         case .chat, .normal, .headline: break
         }
-        if incoming.direction == .out, try recognise(incoming, tx) { return }
+        // What we wrote to ourselves came in and went out.
+        let mayBeOurs = incoming.direction == .out || incoming.from.bare == own.jid
+        if mayBeOurs, try recognise(incoming, tx) { return }
         if incoming.direction == .in { try readStates(incoming, tx) }
         if let encrypted = incoming.message.payload("encrypted", in: ProtocolVersion.legacy.rawValue) {
             try decrypt(encrypted, in: incoming, tx)

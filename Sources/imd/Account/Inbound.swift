@@ -34,6 +34,8 @@ struct Inbound {
         var isCaughtUp = true
         /// Whether what the archive holds is older than this device: kept to be looked up, and nothing more.
         var isHistory = false
+        /// Whether it is known already that the database is an old copy.
+        var isRestored = false
     }
 
     struct ArchivePosition: Sendable {

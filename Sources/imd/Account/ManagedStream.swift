@@ -74,6 +74,9 @@ struct ManagedStream {
         lastDurable = min(lastDurable, acknowledged)
     }
 
+    /// Where the server wanted it to be resumed is of no use.
+    mutating func forgetLocation() { terms?.location = nil }
+
     /// It cannot be taken up again, or should not be.
     mutating func abandon() { terms = nil }
 

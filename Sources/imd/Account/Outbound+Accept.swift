@@ -38,9 +38,9 @@ extension Outbound {
     }
 
     private func enqueue(_ message: StoredMessage, mayEncrypt: Bool, _ tx: Transaction) throws -> Accepted {
-        if message.plaintext { return Accepted(message: message, outcome: try enqueuePlaintext(message, tx)) }
-        if mayEncrypt, try !tx.isAwaitingKeys(account: own.account, chat: message.chat) {
-            switch try encrypt(message, tx) {
+        let isFirst = try !tx.isAwaitingKeys(account: own.account, chat: message.chat)
+        if isFirst, mayEncrypt || message.plaintext {
+            switch try makeStanza(message, tx) {
             case .needs: break
             case let outcome: return Accepted(message: message, outcome: outcome)
             }
@@ -49,13 +49,17 @@ extension Outbound {
         return Accepted(message: message)
     }
 
-    /// Encrypts the chat's waiting messages in order, as far as keys are there.
+    private func makeStanza(_ message: StoredMessage, _ tx: Transaction) throws -> Outcome {
+        message.plaintext ? try enqueuePlaintext(message, tx) : try encrypt(message, tx)
+    }
+
+    /// Makes the stanzas of the chat's waiting messages in order, as far as keys are there.
     func encryptWaiting(
         in chat: JID, _ tx: Transaction
     ) throws -> (outcomes: [Int64: Outcome], missing: [DeviceAddress]) {
         var outcomes: [Int64: Outcome] = [:]
         for message in try tx.messagesAwaitingKeys(account: own.account, chat: chat) {
-            let outcome = try encrypt(message, tx)
+            let outcome = try makeStanza(message, tx)
             switch outcome {
             case .needs(let missing): return (outcomes, missing)
             case .enqueued: try tx.setAwaitsKeys(false, message: message.id)

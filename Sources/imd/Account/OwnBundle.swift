@@ -8,6 +8,7 @@ extension Transaction {
     /// The bundle to publish: as many pre-keys as there should be, and a signed pre-key that is not too old.
     func currentBundle(of own: OwnIdentity, now: Int64) throws -> Bundle {
         var random = SystemRandomNumberGenerator()
+        let highest = try highestSignedPreKeyID(account: own.account)
         // One bad key must not keep the others from being published.
         if try !removeDamagedPreKeys(account: own.account).isEmpty {
             let error = UserError(
@@ -23,7 +24,7 @@ extension Transaction {
                 OwnDevice.makePreKeys(after: next > 1 ? next - 1 : nil, published: count, using: &random),
                 account: own.account)
         }
-        let signed = try currentSignedPreKey(of: own, now: now, using: &random)
+        let signed = try currentSignedPreKey(of: own, after: highest, now: now, using: &random)
         let preKeys = try allPreKeys(account: own.account)
         return Bundle(
             identityKey: own.identity.publicKey, signedPreKey: signed,
@@ -31,14 +32,15 @@ extension Transaction {
     }
 
     private func currentSignedPreKey(
-        of own: OwnIdentity, now: Int64, using random: inout some RandomNumberGenerator
+        of own: OwnIdentity, after highest: UInt32, now: Int64,
+        using random: inout some RandomNumberGenerator
     ) throws -> SignedPreKey {
         let kept = try signedPreKeys(account: own.account)
         if let newest = kept.first, !OwnDevice.signedPreKeyIsDue(createdAt: newest.createdAt, now: now) {
             return newest
         }
         let next = SignedPreKey.generate(
-            after: kept.map(\.id).max(), identity: own.identity, at: now, using: &random)
+            after: highest > 0 ? highest : nil, identity: own.identity, at: now, using: &random)
         try add(next, account: own.account)
         for old in kept.dropFirst(OwnDevice.keptSignedPreKeys - 1) {
             try removeSignedPreKey(old.id, account: own.account)

@@ -15,7 +15,7 @@ struct Restoration {
     /// database can have made, gives up the sessions and makes keys with ids beyond.
     func compare(with published: Bundle, _ tx: Transaction) throws {
         guard let account = try tx.account(id: own.account) else { return }
-        let signed = try tx.signedPreKeys(account: own.account).map(\.id).max() ?? 0
+        let signed = try tx.highestSignedPreKeyID(account: own.account)
         let next = published.preKeys.map(\.id).max().map { $0 + 1 } ?? 1
         guard published.signedPreKeyID > signed || next > account.nextPreKeyID else { return }
         try abandonSessions(tx)

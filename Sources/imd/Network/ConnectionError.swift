@@ -35,6 +35,9 @@ enum ConnectionError: Error, Equatable, Sendable {
     var forbidsResumption: Bool {
         switch self {
         case .stream(.handledCountTooHigh), .stream(.protocolViolation): true
+        // Beyond a limit it comes again until it is left out; anything else is wrong for good.
+        case .stream(.xml(.limit)): false
+        case .stream(.xml): true
         default: false
         }
     }
