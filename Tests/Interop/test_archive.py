@@ -114,14 +114,14 @@ def test_a_first_login_takes_as_much_history_as_it_is_told_to(archive, wanted):
             peer.next("sent")
         time.sleep(1)
         imd.online()
+        until(lambda: is_online(imd), 30, "caught up")
+        time.sleep(1.5)
+        old = [str(number) for number in range(120 - wanted, 120)]
+        shown = [m["body"] for m in imd.call("message.list", chat=peer.user.jid, limit=1000)["messages"]]
+        assert_same(shown, old, "history")
         with Follower(imd) as follower:
-            until(lambda: is_online(imd), 30, "caught up")
-            expected = [str(number) for number in range(120 - wanted, 120)]
-            until(lambda: len(follower.bodies()) >= wanted, 20, f"{wanted} messages")
-            time.sleep(1.5)
-            assert_same(follower.bodies(), expected, "history")
             peer.send(imd.user.jid, "now", plain=True)
-            follower.wait([*expected, "now"], 20, "to imd")
+            follower.wait(["now"], 20, "what was there before is no news; to imd")
 
 
 @pytest.mark.parametrize("kind", [Prosody, Ejabberd])
@@ -146,21 +146,24 @@ def test_an_archive_that_has_forgotten_where_we_were_is_read_by_time(kind):
             time.sleep(1)
             assert follower.bodies()[5:] == bodies
             gaps = [event for event in follower.events if event["type"] == "gap"]
-            assert [gap["reason"] for gap in gaps] == ["archive-expired"]
+            # ejabberd's ids are times: it knows what is later than one that it does not have.
+            assert [gap["reason"] for gap in gaps] == (["archive-expired"] if kind is Prosody else [])
             check_invariants(imd)
 
 
 def test_what_another_device_sent_while_we_were_away_is_in_the_history(archive):
-    with Imd(archive) as imd, Peer(archive, archive.user()) as contact, Peer(archive, imd.user) as second:
+    with Imd(archive) as imd, Peer(archive, archive.user()) as contact:
         imd.online()
         warm_up(imd, contact)
-        second.send(contact.user.jid, "so that it knows our devices")
-        contact.next("message")
-        imd.stop()
-        second.send(contact.user.jid, "from the other device")
-        contact.next("message")
-        imd.start(wait_online=True)
-        until(
-            lambda: [m["body"] for m in imd.call("message.list", chat=contact.user.jid)["messages"]
-                     if m["direction"] == "out"][-1:] == ["from the other device"], 20, "it is in the history")
+        with Peer(archive, imd.user) as second:  # it reads the list of its own devices when it starts
+            imd.stop()
+            second.send(contact.user.jid, "from the other device")
+            contact.next("message")
+            imd.start(wait_online=True)
+
+        def sent():
+            return [m["body"] for m in imd.call("message.list", chat=contact.user.jid)["messages"]
+                    if m["direction"] == "out"]
+
+        until(lambda: sent() == ["warm up", "from the other device"], 20, "it is in the history")
         check_invariants(imd)
