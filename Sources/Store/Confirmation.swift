@@ -12,8 +12,11 @@ public enum Confirmation: Hashable, Sendable {
 }
 
 extension Transaction {
-    /// A message of ours was seen again, so the server has it: what is left of it in the outbox is deleted, the
-    /// archive's id is kept, and a `state` event is appended where that is news.
+    /// A message of ours was seen again, so the server had it: the archive's id is kept.
+    ///
+    /// One in the clear must not be sent a second time: what is left of it in the outbox is deleted, and a `state`
+    /// event is appended where that is news. An encrypted one stays in the outbox until it is acknowledged: a server
+    /// that died may have archived it for us and not for the recipient, who drops the repetition.
     ///
     /// - Parameter stanzaID: the archive's id for it, if it came with one.
     public func confirm(
@@ -21,25 +24,26 @@ extension Transaction {
     ) throws(StoreError) -> Confirmation {
         let row = try first(
             """
-            SELECT id FROM message WHERE account = ? AND messageID = ? AND chat = ? AND direction = 'out'
-            ORDER BY id LIMIT 1
+            SELECT id, plaintext FROM message
+            WHERE account = ? AND messageID = ? AND chat = ? AND direction = 'out' ORDER BY id LIMIT 1
             """, account, messageID, chat.bare
-        ) { $0.integer(0) }
+        ) { (id: $0.integer(0), isPlaintext: $0.bool(1)) }
         guard let row else { return .unknown }
         if let stanzaID {
             try attachStanzaID(stanzaID, account: account, chat: chat, messageID: messageID)
         }
-        try run("DELETE FROM outbox WHERE message = ?", row)
-        return try setState(row, .server, now: now) ? .moved(row) : .known
+        guard row.isPlaintext else { return .known }
+        try run("DELETE FROM outbox WHERE message = ?", row.id)
+        return try setState(row.id, .server, now: now) ? .moved(row.id) : .known
     }
 
-    /// When the oldest message in the outbox that may have reached the server on an earlier stream was made, Unix
-    /// milliseconds; nil without one.
+    /// When the oldest message in the clear that may have reached the server on an earlier stream was put into the
+    /// outbox, Unix milliseconds; nil without one.
     public func oldestUnconfirmed(account: Int64) throws(StoreError) -> Int64? {
         try first(
             """
             SELECT min(o.createdAt) FROM outbox o JOIN message m ON m.id = o.message
-            WHERE o.account = ? AND m.state = 'sent'
+            WHERE o.account = ? AND m.state = 'sent' AND m.plaintext
             """, account
         ) { $0.optionalInteger(0) } ?? nil
     }

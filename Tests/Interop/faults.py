@@ -229,6 +229,7 @@ def warm_up(imd, peer):
     imd.ok("send", peer.user.jid, "warm up", "--wait", "server")
     assert peer.next("message")["body"] == "warm up"
     peer.send(imd.user.jid, "warm up")
+    peer.next("sent")
     assert [m["body"] for m in imd.messages(1)] == ["warm up"]
     peer.seen.clear()
 
@@ -283,7 +284,8 @@ class Sender(threading.Thread):
 class Follower(threading.Thread):
     """A consumer that reads on for ever, across restarts of the daemon; acknowledges each event after it has it.
 
-    `events` holds each event once. What comes again must be what was not known to be acknowledged (I2).
+    `events` holds each event once. What comes again must be what was not known to be acknowledged (I2). Without a
+    consumer it only sees what is new while it is connected.
     """
 
     def __init__(self, imd, consumer="follower", types=("message",)):
@@ -318,7 +320,7 @@ class Follower(threading.Thread):
             line = {"jsonrpc": "2.0", "id": identifier, "method": method, "params": params}
             connection.sendall(json.dumps(line).encode() + b"\n")
 
-        call(0, "event.subscribe", consumer=self.consumer, types=self.types)
+        call(0, "event.subscribe", **({"consumer": self.consumer} if self.consumer else {}), types=self.types)
         last = self.confirmed
         for note in self.lines(connection):
             if note.get("id") == 0 or "error" in note:
@@ -334,7 +336,8 @@ class Follower(threading.Thread):
                 else:
                     self.numbers.add(last)
                     self.events.append({**event, "seen": time.time()})
-                call(last, "event.ack", consumer=self.consumer, number=last)
+                if self.consumer:
+                    call(last, "event.ack", consumer=self.consumer, number=last)
 
     def lines(self, connection):
         data = b""

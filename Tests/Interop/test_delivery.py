@@ -30,7 +30,7 @@ def contact(archive):
 
 def state_events(imd, message_id):
     with Api(imd) as api:
-        api.call("event.subscribe", after=0, types=["state"])
+        api.call("event.subscribe", since=0, types=["state"])
         return [event["state"] for event in api.events_until_caught_up() if event["id"] == message_id]
 
 
@@ -104,7 +104,8 @@ def test_receipts_are_answered_to_contacts_only_and_survive_a_kill(alice, contac
     sent = contact.next("sent")
     alice.start(wait_online=True)
     assert contact.next("received", 30)["of"] == sent["id"]
-    assert not [e for e in contact.quiet(2) if e["ev"] == "received"], "once"
+    again = [e["of"] == sent["id"] for e in contact.quiet(2) if e["ev"] == "received"]
+    assert not again, "once, although the archive has the message too"
 
 
 # Carbons
@@ -149,9 +150,8 @@ def test_what_waits_is_listed_and_can_be_cancelled_and_tried_again(alice, contac
     alice.ok("account", "disconnect", alice.user.jid)
     for body in ("first", "second", "third"):
         alice.ok("send", contact.user.jid, body, "--id", body)
-    listed = json.loads(alice.ok("outbox", "list", "--json"))
-    messages = listed["messages"] if isinstance(listed, dict) else listed
-    assert [m["body"] for m in messages] == ["first", "second", "third"]
+    listed = [json.loads(line) for line in alice.ok("outbox", "list", "--json").splitlines()]
+    assert [m["body"] for m in listed] == ["first", "second", "third"]
     assert "second" in alice.ok("outbox", "list")
     alice.ok("outbox", "cancel", "second")
     assert alice.imctl("outbox", "cancel", "never-was").returncode == NOINPUT

@@ -105,9 +105,33 @@ struct ArchiveTests {
         #expect(stored.encryption?.device == phone.own.device)
     }
 
-    @Test func `our own message in the archive is acknowledged and does not go out again`() async throws {
+    /// A server that dies may have archived it for us and not yet for the recipient.
+    @Test func `our own encrypted message in the archive stays in the outbox until it is acknowledged`()
+        async throws
+    {
         let (alice, bob) = try await pair()
-        let message = try await alice.encrypt("once", to: bob)
+        var archived = try await alice.encrypt("once", to: bob)
+        _ = try await alice.write { [own = alice.own] in
+            try $0.takeOutbox(account: own.account, after: 0, limit: 10, now: Party.now)
+        }
+        archived["to"] = bob.jid.description
+        let effects = try await alice.read((id: "5", stanza: archived, from: alice.jid))
+        #expect(effects.states.isEmpty)
+        #expect(!effects.isRestored)
+        let waiting = try await alice.outbox()
+        #expect(waiting.count == 1)
+        try await bob.receive(archived, from: alice.jid)
+        try await bob.receive(try #require(waiting.first), from: alice.jid)
+        #expect(try await bob.bodies() == ["once"])
+        #expect(try await bob.events(.undecryptable).isEmpty)
+    }
+
+    @Test func `our own message in the clear, found in the archive, does not go out again`() async throws {
+        let (alice, bob) = try await pair()
+        let outbound = Outbound(own: alice.own, now: Party.now)
+        let request = SendRequest(chat: bob.jid, body: "once", clientID: nil, plaintext: true)
+        _ = try await alice.write { try outbound.accept(request, mayEncrypt: true, $0) }
+        let message = try #require(try await alice.outbox().first)
         _ = try await alice.write { [own = alice.own] in
             try $0.takeOutbox(account: own.account, after: 0, limit: 10, now: Party.now)
         }

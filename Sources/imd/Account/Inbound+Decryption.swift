@@ -21,7 +21,7 @@ extension Inbound {
         case .failure(.preKeyStoreFailed): throw StoreError.corrupt("preKey")
         case .failure(let error):
             // What was stored before came again: silent, also where its keys are long gone.
-            if try isStored(incoming, tx) { return try acknowledge(incoming, tx) }
+            if try isStored(incoming, tx) { return }
             if error == .identityKeyChanged { try keyChanged(sender, tx) }
             guard message.payload != nil, error != .alreadyDecrypted || incoming.message.id != nil else {
                 return

@@ -114,8 +114,8 @@ extension Inbound {
         }
     }
 
-    /// Our own message, seen again: then the server has it, whatever became of its acknowledgement, and it must
-    /// not go out a second time.
+    /// Our own message, seen again. In the clear it must not go out a second time, whatever became of its
+    /// acknowledgement.
     private mutating func recognise(_ incoming: Incoming, _ tx: Transaction) throws -> Bool {
         guard let id = StanzaIDs.originID(of: incoming.stanza) ?? incoming.message.id else { return false }
         let confirmed = try tx.confirm(
@@ -163,22 +163,20 @@ extension Inbound {
                 sender: incoming.from, direction: incoming.direction, body: body, encryption: encryption,
                 stanzaID: incoming.stanzaID, mayBeCopy: isKept || incoming.way != .live,
                 markable: ChatMarkers.isMarkable(incoming.message), sentAt: incoming.sentAt, storedAt: now))
-        if let stored {
-            if encryption != nil { try tx.markEncrypted(account: own.account, chat: incoming.chat, now: now) }
-            if incoming.way != .history {
-                try tx.appendEvent(
-                    type: EventType.message.rawValue, account: own.account, chat: incoming.chat,
-                    message: stored.id, detail: nil, at: now)
-            }
+        guard let stored else { return }
+        if encryption != nil { try tx.markEncrypted(account: own.account, chat: incoming.chat, now: now) }
+        if incoming.way != .history {
+            try tx.appendEvent(
+                type: EventType.message.rawValue, account: own.account, chat: incoming.chat,
+                message: stored.id, detail: nil, at: now)
         }
         try acknowledge(incoming, tx)
     }
 
     /// Answers a receipt request of somebody who may see our presence (XEP-0184 §8, threat row 11).
     ///
-    /// Also for a message that was stored before: the first receipt may never have been sent. It waits in the
-    /// outbox like any message, so that no crash and no dead connection loses it.
-    mutating func acknowledge(_ incoming: Incoming, _ tx: Transaction) throws {
+    /// It waits in the outbox like any message, stored with what it answers, so that nothing loses or repeats it.
+    private mutating func acknowledge(_ incoming: Incoming, _ tx: Transaction) throws {
         guard incoming.mayBeAnswered else { return }
         let mayKnow = try seesOurPresence(incoming.chat, tx)
         guard
