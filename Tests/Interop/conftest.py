@@ -5,7 +5,6 @@ import pytest
 from harness import BIN, Ejabberd, Imd, Peer, Prosody
 
 
-
 def pytest_report_header():
     return f"imd: {BIN}; faults: {'long form' if faults.TORTURE else 'reduced form'}"
 
@@ -39,7 +38,7 @@ def friends():
 @pytest.fixture(scope="session")
 def archive():
     """A server that keeps an archive, as most do; its users know each other."""
-    names = [f"user{number}" for number in range(40)]
+    names = [f"user{number}" for number in range(100)]
     with Prosody(names, ["--mam", "--mutual", "--capture", "--nodelay"]) as server:
         yield server
 
@@ -49,12 +48,6 @@ def ejabberd():
     names = [f"user{number}" for number in range(16)]
     with Ejabberd(names, ["--mutual"]) as server:
         yield server
-
-
-@pytest.fixture(params=["prosody", "ejabberd"])
-def either(request):
-    """Each of the two servers with an archive, in turn."""
-    return request.getfixturevalue("archive" if request.param == "prosody" else "ejabberd")
 
 
 @pytest.fixture

@@ -108,6 +108,25 @@ def test_receipts_are_answered_to_contacts_only_and_survive_a_kill(alice, contac
     assert not again, "once, although the archive has the message too"
 
 
+def test_a_marker_of_ours_reaches_an_independent_client(alice, contact):
+    warm_up(alice, contact)
+    contact.send(alice.user.jid, "read this", markable=True)
+    sent = contact.next("sent")
+    assert [m["body"] for m in alice.messages(1)] == ["read this"]
+    assert not [e for e in contact.quiet(1) if e["ev"] == "displayed"], "only when it is asked for"
+    alice.ok("displayed", contact.user.jid)
+    assert contact.next("displayed")["of"] == sent["id"]
+
+
+def test_a_stranger_gets_neither_receipt_nor_marker(server):
+    with Imd(server) as imd, Peer(server, server.user()) as stranger:
+        imd.online()
+        stranger.send(imd.user.jid, "who are you?", request=True, markable=True)
+        assert [m["body"] for m in imd.messages(1)] == ["who are you?"]
+        imd.ok("displayed", stranger.user.jid)
+        assert not [e for e in stranger.quiet(2) if e["ev"] in ("received", "displayed", "empty")]
+
+
 # Carbons
 
 

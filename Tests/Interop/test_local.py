@@ -153,59 +153,6 @@ def test_a_newer_database_is_refused_and_left_alone(imd):
     imd.start(wait_online=True)
 
 
-@pytest.fixture
-def small_disk(server):
-    """A daemon whose data folder is an 8 MiB file system."""
-    imd = Imd(server)
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m,mode=700", "tmpfs", imd.data], capture_output=True).returncode == 0
-    try:
-        if not mounted:
-            pytest.skip("cannot mount a small file system here")
-        imd.start()
-        yield imd.online()
-    finally:
-        if imd.process and imd.process.poll() is None:
-            imd.process.kill()
-            imd.process.wait(10)
-        if mounted:
-            subprocess.run(["umount", "-l", imd.data], check=False)
-        imd.__exit__()
-
-
-@as_root
-def test_a_full_disk_is_an_error_and_frees_itself(small_disk, peer):
-    imd = small_disk
-    imd.ok("send", peer.user.jid, "before", "--wait", "server")
-    peer.next("message")
-    filler = imd.data / "filler"
-    with filler.open("wb", buffering=0) as file:
-        try:
-            while file.write(b"\0" * 4096):
-                pass
-        except OSError:
-            pass
-    refused = 0
-    for number in range(200):  # what the database had already set aside is used up first
-        done = imd.imctl("send", peer.user.jid, f"{number} " + "x" * 20_000)
-        if done.returncode != 0:
-            assert done.returncode == IOERR, done
-            assert_explained(done.stderr)
-            refused += 1
-            break
-    assert refused, "the disk was full"
-    sent = number
-    peer.send(imd.user.jid, "while it was full")
-    peer.next("sent")
-    time.sleep(1)
-    assert imd.process.poll() is None
-    filler.unlink()
-    until(lambda: imd.imctl("send", peer.user.jid, "after", "--id", "after").returncode == 0, 30, "sending works again")
-    bodies = [m["body"].split()[0] for m in peer.messages(sent + 1)]
-    assert bodies == [*map(str, range(sent)), "after"], "nothing refused was sent, nothing accepted was lost"
-    assert [m["body"] for m in imd.messages(1)] == ["while it was full"]
-
-
 # Other users and secrets
 
 

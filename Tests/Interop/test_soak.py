@@ -51,7 +51,7 @@ class Faults:
             self.measured.ok("account", "connect", self.measured.user.jid)
 
 
-def test_a_long_time_with_faults_loses_nothing_and_grows_nothing():
+def test_memory_and_descriptors_stay_flat():
     chance = randomness("soak")
     options = ["--mam", "--mutual", "--capture", "--nodelay"]
     with Prosody(["one", "two"], options) as server, Imd(server, log_level="warning") as one, Imd(
