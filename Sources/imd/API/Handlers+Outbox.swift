@@ -100,6 +100,6 @@ extension Handlers {
         let free = (Int64(status.f_bavail) * Int64(status.f_frsize)) >> 20
         return DaemonCheck.Check(
             name: "storage", ok: free >= 16, detail: "\(free) MiB free",
-            hint: "free some space below \(paths.data)")
+            hint: free >= 16 ? nil : "free some space below \(paths.data)")
     }
 }
