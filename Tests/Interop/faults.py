@@ -369,5 +369,6 @@ class Follower(threading.Thread):
 def assert_same(got, expected, what, ordered=True):
     missing, extra = Counter(expected) - Counter(got), Counter(got) - Counter(expected)
     assert not missing and not extra, f"{what}: lost {dict(missing)}, too many {dict(extra)}"
-    if ordered:
-        assert got == expected, f"{what}: out of order"
+    if ordered and got != expected:
+        at = next(index for index, pair in enumerate(zip(got, expected)) if pair[0] != pair[1])
+        raise AssertionError(f"{what}: out of order at {at}: {[text[:40] for text in got[max(0, at - 2):at + 8]]}")
