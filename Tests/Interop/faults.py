@@ -359,11 +359,11 @@ class Follower(threading.Thread):
             if event["type"] == "message" and event["direction"] == "in" and chat in (None, event["chat"])
             and event["body"] != "warm up"]
 
-    def wait(self, bodies, seconds, what):
+    def wait(self, bodies, seconds, what, ordered=True):
         """All of these are there, each once, in this order, and nothing else."""
         bodies = list(bodies)
         until(lambda: len(self.bodies()) >= len(bodies), seconds, f"{what}: {len(bodies)} messages")
-        assert_same(self.bodies(), bodies, what)
+        assert_same(self.bodies(), bodies, what, ordered)
 
 
 def assert_same(got, expected, what, ordered=True):
