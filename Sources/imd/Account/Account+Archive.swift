@@ -30,6 +30,8 @@ extension Account {
         } catch {
             guard current == generation else { return }
             if (try? await isFirstLogin()) == true { await giveUpHistory() }
+            // A new connection reads on from where this one was, and finds what is held in its place.
+            guard connection === self.connection else { return archive.restart() }
             // What is held would otherwise be seen only once the archive answers.
             let held = archive.takeHeld() ?? []
             let effects = try? await store(held.map { .stanza($0) }) { _ in }
