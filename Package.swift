@@ -40,6 +40,8 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
         .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
+        .systemLibrary(
+            name: "CQRencode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
         .target(name: "CLinux", linkerSettings: [.linkedLibrary("resolv")]),
         .target(
             name: "IMCrypto",
@@ -59,7 +61,7 @@ let package = Package(
         .executableTarget(
             name: "imd",
             dependencies: [
-                "CLinux", "IMCrypto", "XMPP", "OMEMO", "Store", "LocalAPI",
+                "CLinux", "CQRencode", "IMCrypto", "XMPP", "OMEMO", "Store", "LocalAPI",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),

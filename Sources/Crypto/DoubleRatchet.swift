@@ -121,6 +121,9 @@ public struct DoubleRatchet: Sendable {
     /// message once it has received number 53 (XEP-0384 §6).
     public var receivedCount: UInt32 { receiving.last?.chain.count ?? 0 }
 
+    /// How many messages were sent since the peer's last ratchet step.
+    public var sentCount: UInt32 { sending?.count ?? 0 }
+
     /// Uses up the next message keys of the sending chain; starts a new chain if the peer has answered.
     ///
     /// - Parameter random: 32 bytes are drawn when a chain starts.

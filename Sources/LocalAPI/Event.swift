@@ -24,6 +24,8 @@ public enum EventDetail: Equatable, Sendable {
     case gap(GapDetail)
     /// Events were dropped before the consumer acknowledged them.
     case overflow(OverflowDetail)
+    /// Something about the encryption of a chat needs a look.
+    case security(SecurityDetail)
 
     /// The type's name on the wire.
     public var type: EventType {
@@ -39,6 +41,7 @@ public enum EventDetail: Equatable, Sendable {
         case .error: .error
         case .gap: .gap
         case .overflow: .overflow
+        case .security: .security
         }
     }
 
@@ -49,6 +52,7 @@ public enum EventDetail: Equatable, Sendable {
         case .state(let detail): detail.chat
         case .undecryptable(let detail): detail.chat
         case .gap(let detail): detail.chat
+        case .security(let detail): detail.chat
         default: nil
         }
     }
@@ -81,6 +85,7 @@ public enum EventDetail: Equatable, Sendable {
             case .error: .error(try UserError(json: json))
             case .gap: .gap(try GapDetail(json: json))
             case .overflow: .overflow(try OverflowDetail(json: json))
+            case .security: .security(try SecurityDetail(json: json))
             }
     }
 
@@ -97,6 +102,7 @@ public enum EventDetail: Equatable, Sendable {
         case .error(let detail): try JSONValue(encoding: detail)
         case .gap(let detail): try JSONValue(encoding: detail)
         case .overflow(let detail): try JSONValue(encoding: detail)
+        case .security(let detail): try JSONValue(encoding: detail)
         }
     }
 }
@@ -198,6 +204,10 @@ public struct Event: Equatable, Sendable {
             writer.string(reason)
         }
         if let damaged = message.damaged { writer.raw(damaged ? #","damaged":true"# : #","damaged":false"#) }
+        if let warning = message.warning {
+            writer.raw(#","warning":"#)
+            writer.string(warning.rawValue)
+        }
         writer.raw("}}\n")
         return writer.bytes
     }
@@ -217,7 +227,10 @@ public struct Event: Equatable, Sendable {
         (.presence, "a contact's presence changed", PresenceDetail.self),
         (.subscription, "somebody asks for, gives or takes back a subscription", SubscriptionDetail.self),
         (.contact, "the roster changed", ContactDetail.self),
-        (.device, "an OMEMO device appeared, vanished or changed its key", DeviceDetail.self),
+        (
+            .device, "an OMEMO device appeared, vanished, changed its key, or was decided about",
+            DeviceDetail.self
+        ),
         (.account, "the connection of an account changed", AccountDetail.self),
         (.undecryptable, "a message came that cannot be read", UndecryptableDetail.self),
         (.error, "something else went wrong", UserError.self),
@@ -227,6 +240,7 @@ public struct Event: Equatable, Sendable {
             "events were dropped to save room before this consumer acknowledged them; comes whatever types are asked for",
             OverflowDetail.self
         ),
+        (.security, "something about the encryption of a chat needs a look", SecurityDetail.self),
     ]
 }
 

@@ -24,6 +24,8 @@ public enum EventType: String, Codable, CaseIterable, Sendable {
     case gap
     /// Events were dropped before the consumer acknowledged them.
     case overflow
+    /// Something about the encryption of a chat needs a look.
+    case security
 }
 
 /// A message we sent has come further.
@@ -159,6 +161,12 @@ public struct DeviceDetail: Documented, Equatable {
         case removed
         /// Another identity key than before: nothing is sent to it until a person decides.
         case keyChanged = "key-changed"
+        /// Its key is known now and nobody decided about it: messages leave it out.
+        case trustNeeded = "trust-needed"
+        /// Somebody decided about its key.
+        case trustChanged = "trust-changed"
+        /// Its session did not work and has been replaced.
+        case sessionRenewed = "session-renewed"
     }
 
     /// Whose.
@@ -171,15 +179,23 @@ public struct DeviceDetail: Documented, Equatable {
     public var trust: Trust?
     /// What happened.
     public var change: Change
+    /// What its owner calls it.
+    public var label: String?
+    /// Who decided.
+    public var source: TrustSource?
 
     /// From its parts.
-    public init(jid: String, device: UInt32, fingerprint: String? = nil, trust: Trust? = nil, change: Change)
-    {
+    public init(
+        jid: String, device: UInt32, fingerprint: String? = nil, trust: Trust? = nil, change: Change,
+        label: String? = nil, source: TrustSource? = nil
+    ) {
         self.jid = jid
         self.device = device
         self.fingerprint = fingerprint
         self.trust = trust
         self.change = change
+        self.label = label
+        self.source = source
     }
 
     /// The members on the wire.
@@ -189,6 +205,8 @@ public struct DeviceDetail: Documented, Equatable {
         .optional("fingerprint", .string, "fingerprint of its identity key, if known"),
         .optional("trust", .word(Trust.self), "how far it is trusted, if that is decided"),
         Field("change", .word(Change.self), "what happened to the device"),
+        .optional("label", .string, "what its owner calls it, if its key signed that"),
+        .optional("source", .word(TrustSource.self), "who decided, for trust-changed"),
     ]
 }
 
@@ -300,5 +318,50 @@ public struct OverflowDetail: Documented, Equatable {
         Field(
             "through", .count,
             "number of the last event that was dropped, which is also the number of this one"),
+    ]
+}
+
+/// Something about the encryption of a chat needs a look.
+public struct SecurityDetail: Documented, Equatable {
+    /// What happened.
+    public enum Kind: String, Codable, CaseIterable, Sendable {
+        /// A message came in clear into a chat that is encrypted.
+        case plaintext
+        /// The contact asks for messages in clear: nothing is sent until `encryption.set` answers.
+        case optOut = "opt-out"
+        /// The device lists of a contact had devices and have none any more.
+        case devicesGone = "devices-gone"
+        /// Another client took this device off the account's own list; it has been put back.
+        case listDamaged = "list-damaged"
+    }
+
+    /// What happened.
+    public var kind: Kind
+    /// Bare JID of the chat, or of the account itself.
+    public var chat: String
+    /// Id of the message, where it is about one.
+    public var id: String?
+    /// What the contact said for it.
+    public var reason: String?
+
+    /// From its parts.
+    public init(kind: Kind, chat: String, id: String? = nil, reason: String? = nil) {
+        self.kind = kind
+        self.chat = chat
+        self.id = id
+        self.reason = reason
+    }
+
+    /// The members on the wire.
+    public static let fields: [Field] = [
+        Field(
+            "kind", .word(Kind.self),
+            """
+            what happened: a message came in clear into an encrypted chat, the contact asks for messages in clear, all \
+            of its devices are gone from its lists, or this device had been taken off the list of the account
+            """),
+        Field("chat", .jid, "bare JID of the chat, or of the account itself"),
+        .optional("id", .string, "id of the message, where it is about one"),
+        .optional("reason", .string, "what the contact said for it"),
     ]
 }

@@ -10,6 +10,8 @@ public enum Direction: String, Codable, CaseIterable, Sendable {
 
 /// How far a message has come.
 public enum DeliveryState: String, Codable, CaseIterable, Sendable {
+    /// Stored here until a person decides about the contact's devices.
+    case held
     /// Stored here, not yet sent.
     case queued
     /// Handed to the network.
@@ -25,7 +27,7 @@ public enum DeliveryState: String, Codable, CaseIterable, Sendable {
     /// It came in.
     case received
 
-    /// How far along the way out, for comparing; nil for `failed` and `received`.
+    /// How far along the way out, for comparing; nil for `held`, `failed` and `received`.
     public var progress: Int? {
         switch self {
         case .queued: 0
@@ -33,7 +35,7 @@ public enum DeliveryState: String, Codable, CaseIterable, Sendable {
         case .server: 2
         case .delivered: 3
         case .displayed: 4
-        case .failed, .received: nil
+        case .held, .failed, .received: nil
         }
     }
 }
@@ -71,11 +73,19 @@ public struct Encryption: Documented, Equatable {
 
     /// The members on the wire.
     public static let fields: [Field] = [
-        Field("protocol", .string, "namespace of the OMEMO version, eu.siacs.conversations.axolotl"),
+        Field(
+            "protocol", .string,
+            "namespace of the OMEMO version: eu.siacs.conversations.axolotl or urn:xmpp:omemo:2"),
         .optional("device", .device, "the device that encrypted it; absent for our own"),
         .optional("fingerprint", .string, "fingerprint of that device's identity key; absent for our own"),
         .optional("trust", .word(Trust.self), "how far that device was trusted; absent for our own"),
     ]
+}
+
+/// What is out of the ordinary with a message.
+public enum MessageWarning: String, Codable, CaseIterable, Sendable {
+    /// It came in clear into a chat that is encrypted.
+    case plaintextInEncryptedChat = "plaintext-in-encrypted-chat"
 }
 
 /// One chat message.
@@ -102,12 +112,15 @@ public struct Message: Documented, Equatable {
     public var reason: String?
     /// The stored row does not match its checksum.
     public var damaged: Bool?
+    /// What is out of the ordinary with it.
+    public var warning: MessageWarning?
 
     /// From its parts.
     public init(
         account: String, chat: String, from: String, direction: Direction, body: String,
         encryption: Encryption?,
-        id: String, at: Timestamp, state: DeliveryState? = nil, reason: String? = nil, damaged: Bool? = nil
+        id: String, at: Timestamp, state: DeliveryState? = nil, reason: String? = nil, damaged: Bool? = nil,
+        warning: MessageWarning? = nil
     ) {
         self.account = account
         self.chat = chat
@@ -120,10 +133,11 @@ public struct Message: Documented, Equatable {
         self.state = state
         self.reason = reason
         self.damaged = damaged
+        self.warning = warning
     }
 
     enum CodingKeys: String, CodingKey {
-        case account, chat, from, direction, body, encryption, id, at, state, reason, damaged
+        case account, chat, from, direction, body, encryption, id, at, state, reason, damaged, warning
     }
 
     /// Writes the members in order; `encryption` is null for plaintext, never left out.
@@ -140,6 +154,7 @@ public struct Message: Documented, Equatable {
         try container.encodeIfPresent(state, forKey: .state)
         try container.encodeIfPresent(reason, forKey: .reason)
         try container.encodeIfPresent(damaged, forKey: .damaged)
+        try container.encodeIfPresent(warning, forKey: .warning)
     }
 
     /// The members on the wire.
@@ -155,5 +170,6 @@ public struct Message: Documented, Equatable {
         .optional("state", .word(DeliveryState.self), "how far it has come; not in events"),
         .optional("reason", .string, "why it failed; not in events"),
         .optional("damaged", .boolean, "true when the stored message does not match its checksum"),
+        .optional("warning", .word(MessageWarning.self), "what is out of the ordinary with the message"),
     ]
 }

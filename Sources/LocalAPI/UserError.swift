@@ -30,6 +30,8 @@ public enum ErrorCode: String, Codable, CaseIterable, Sendable {
     case noSuchContact = "no-such-contact"
     /// No consumer of that name.
     case noSuchConsumer = "no-such-consumer"
+    /// No device with that id or key.
+    case noSuchDevice = "no-such-device"
     /// A file that was named cannot be read.
     case unreadableFile = "unreadable-file"
     /// The server says the recipient does not exist.
@@ -70,6 +72,14 @@ public enum ErrorCode: String, Codable, CaseIterable, Sendable {
     case passwordUnavailable = "password-unavailable"
     /// None of the recipient's devices may read the message.
     case noTrustedDevice = "no-trusted-device"
+    /// The chat is encrypted, and no person has allowed plaintext in it.
+    case encryptionRequired = "encryption-required"
+    /// The contact asked for messages in clear, and no person has answered.
+    case optedOut = "opted-out"
+    /// No device of that person has this key.
+    case fingerprintMismatch = "fingerprint-mismatch"
+    /// The passphrase does not open the file.
+    case badPassphrase = "bad-passphrase"
     /// The server or the contact refused.
     case denied = "denied"
     /// The folder of the socket belongs to somebody else or is open to others.
@@ -84,7 +94,7 @@ public enum ErrorCode: String, Codable, CaseIterable, Sendable {
             .noAccount, .ambiguousAccount:
             64  // EX_USAGE
         case .badText, .tooLarge: 65  // EX_DATAERR
-        case .noSuchMessage, .noSuchContact, .noSuchConsumer, .unreadableFile: 66  // EX_NOINPUT
+        case .noSuchMessage, .noSuchContact, .noSuchConsumer, .noSuchDevice, .unreadableFile: 66  // EX_NOINPUT
         case .recipientUnknown: 67  // EX_NOUSER
         case .hostUnknown: 68  // EX_NOHOST
         case .daemonNotRunning, .notConnected, .serverUnreachable, .notSupported: 69  // EX_UNAVAILABLE
@@ -93,7 +103,8 @@ public enum ErrorCode: String, Codable, CaseIterable, Sendable {
         case .storage, .diskFull, .inputOutput: 74  // EX_IOERR
         case .timeout, .busy: 75  // EX_TEMPFAIL
         case .certificate, .tlsRequired, .serverProtocol: 76  // EX_PROTOCOL
-        case .notAuthorized, .passwordUnavailable, .noTrustedDevice, .denied, .unsafeDirectory:
+        case .notAuthorized, .passwordUnavailable, .noTrustedDevice, .encryptionRequired, .optedOut,
+            .fingerprintMismatch, .badPassphrase, .denied, .unsafeDirectory:
             77  // EX_NOPERM
         case .configuration: 78  // EX_CONFIG
         }
@@ -129,6 +140,7 @@ public enum ErrorCode: String, Codable, CaseIterable, Sendable {
         case .noSuchMessage: "no message with that id"
         case .noSuchContact: "no contact with that JID"
         case .noSuchConsumer: "no consumer of that name"
+        case .noSuchDevice: "no device with that id or fingerprint"
         case .unreadableFile: "a file that was named cannot be read"
         case .recipientUnknown: "the server says the recipient does not exist"
         case .hostUnknown: "the name of the server cannot be resolved"
@@ -149,6 +161,10 @@ public enum ErrorCode: String, Codable, CaseIterable, Sendable {
         case .notAuthorized: "the server refused the name or the password"
         case .passwordUnavailable: "the password command failed or gave nothing"
         case .noTrustedDevice: "no device of the recipient may read the message"
+        case .encryptionRequired: "the chat is encrypted and nobody has allowed plaintext in it"
+        case .optedOut: "the contact asked for messages without encryption and nobody has answered"
+        case .fingerprintMismatch: "no device of that person has this fingerprint"
+        case .badPassphrase: "the passphrase does not open the file"
         case .denied: "the server or the other side refused"
         case .unsafeDirectory: "the folder of the socket belongs to somebody else or is open to others"
         case .configuration: "the environment or the configuration file is wrong"

@@ -20,42 +20,47 @@ public enum Fanout {
     /// Builds the message for all recipients.
     ///
     /// - Parameters:
-    ///   - text: UTF-8; nil for an empty message, which answers a key exchange or a heartbeat.
+    ///   - content: see `Payload.seal`; nil for an empty message, which answers a key exchange or a heartbeat.
+    ///   - version: of the message and of every recipient's record.
     ///   - sid: our own device id.
     ///   - recipients: their records advance; each gets one key, in this order.
     /// - Throws: if it fails for any recipient; then no record has changed.
     public static func encrypt(
-        _ text: Bytes?, from sid: UInt32, to recipients: inout [Recipient],
+        _ content: Bytes?, _ version: ProtocolVersion, from sid: UInt32, to recipients: inout [Recipient],
         using random: inout some RandomNumberGenerator
     ) throws(FanoutError) -> EncryptedMessage {
         guard !recipients.isEmpty else { throw .noRecipients }
-        let sealed = try seal(text, using: &random)
+        let sealed = try seal(content, version, using: &random)
         var advanced = recipients
         var keys: [EncryptedMessage.Key] = []
         keys.reserveCapacity(advanced.count)
         for index in advanced.indices {
             let address = advanced[index].address
+            guard advanced[index].record.version == version else { throw .recipient(address, .noSession) }
             do {
                 let key = try advanced[index].record.encrypt(sealed.secret, using: &random)
                 keys.append(
                     EncryptedMessage.Key(
-                        rid: address.device, isKeyExchange: key.isKeyExchange, data: key.data))
+                        jid: version == .omemo2 ? address.jid : nil, rid: address.device,
+                        isKeyExchange: key.isKeyExchange, data: key.data))
             } catch {
                 throw .recipient(address, error)
             }
         }
         recipients = advanced
-        return EncryptedMessage(sid: sid, keys: keys, iv: sealed.iv, payload: sealed.payload)
+        return EncryptedMessage(version, sid: sid, keys: keys, iv: sealed.iv, payload: sealed.payload)
     }
 
     private static func seal(
-        _ text: Bytes?, using random: inout some RandomNumberGenerator
+        _ content: Bytes?, _ version: ProtocolVersion, using random: inout some RandomNumberGenerator
     ) throws(FanoutError) -> (secret: SecretBytes, iv: Bytes, payload: Bytes?) {
-        guard let text else {
-            return (Payload.emptySecret(using: &random), Payload.makeIV(using: &random), nil)
+        guard let content else {
+            return (
+                Payload.emptySecret(version, using: &random), Payload.makeIV(version, using: &random), nil
+            )
         }
         do {
-            let sealed = try Payload.seal(text, using: &random)
+            let sealed = try Payload.seal(content, version, using: &random)
             return (sealed.secret, sealed.iv, sealed.ciphertext)
         } catch {
             throw .payload

@@ -84,10 +84,10 @@ public struct OwnDevice: Sendable {
             preKeys: makePreKeys(after: nil, published: 0, using: &random))
     }
 
-    /// What to publish for it.
-    public var bundle: Bundle {
+    /// What to publish for it, in each version with the same keys.
+    public func bundle(_ version: ProtocolVersion) -> Bundle {
         Bundle(
-            identityKey: identity.publicKey, signedPreKey: signedPreKey,
+            version, identity: identity, signedPreKey: signedPreKey,
             preKeys: preKeys.map { Bundle.PreKey(id: $0.id, key: $0.keyPair.publicKey) })
     }
 }

@@ -10,10 +10,14 @@ struct Session: Sendable {
         let ownDevice: UInt32
     }
 
+    /// The wire protocol.
+    let version: ProtocolVersion
     /// The initiator's ephemeral key, which identifies the session.
     let baseKey: PublicKey
-    /// Our identity when the session was made; part of every MAC.
-    let ownIdentity: PublicKey
+    /// Our identity when the session was made, in the form of the version; part of every MAC.
+    let ownIdentity: Bytes
+    /// Whether the session began here: omemo:2 authenticates initiator and responder.
+    let isInitiator: Bool
     /// Nil once answered, and in sessions that the other side initiated.
     private(set) var keyExchange: KeyExchange?
     /// The ratchet key for which a heartbeat was asked for last.
@@ -33,65 +37,75 @@ struct Session: Sendable {
         do {
             let secret = try X3DH.initiate(
                 own: own, ephemeral: ephemeral, remoteIdentity: bundle.identityKey,
-                signedPreKey: bundle.signedPreKey, preKey: preKey.key, .legacy)
+                signedPreKey: bundle.signedPreKey, preKey: preKey.key, bundle.version.agreement)
             ratchet = try DoubleRatchet(
-                initiator: secret, remoteSignedPreKey: bundle.signedPreKey, parameters: .legacy,
-                using: &random)
+                initiator: secret, remoteSignedPreKey: bundle.signedPreKey,
+                parameters: bundle.version.ratchet, using: &random)
         } catch {
             throw .invalidKey
         }
+        version = bundle.version
         baseKey = ephemeral.publicKey
-        ownIdentity = own.publicKey.curve25519
+        ownIdentity = own.publicKey.encoded(version)
+        isInitiator = true
         keyExchange = KeyExchange(
             preKeyID: preKey.id, signedPreKeyID: bundle.signedPreKeyID, ownDevice: ownDevice)
     }
 
     /// Accepts a key exchange. Not to be kept before its message has decrypted.
     init(
-        answering message: PreKeySignalMessage, own: IdentityKeyPair, signedPreKey: KeyPair, preKey: KeyPair
+        answering message: KeyExchangeMessage, _ version: ProtocolVersion, from remote: IdentityKey,
+        own: IdentityKeyPair, signedPreKey: KeyPair, preKey: KeyPair
     ) throws(DecryptionError) {
         do {
             let secret = try X3DH.respond(
-                own: own, signedPreKey: signedPreKey, preKey: preKey, remoteIdentity: message.identityKey,
-                ephemeral: message.baseKey, .legacy)
-            ratchet = DoubleRatchet(responder: secret, signedPreKey: signedPreKey, parameters: .legacy)
+                own: own, signedPreKey: signedPreKey, preKey: preKey, remoteIdentity: remote.curve25519,
+                ephemeral: message.baseKey, version.agreement)
+            ratchet = DoubleRatchet(
+                responder: secret, signedPreKey: signedPreKey, parameters: version.ratchet)
         } catch {
             throw .invalidMessage("key agreement")
         }
+        self.version = version
         baseKey = message.baseKey
-        ownIdentity = own.publicKey.curve25519
+        ownIdentity = own.publicKey.encoded(version)
+        isInitiator = false
     }
+
+    /// How many messages went out since the other side's last ratchet step.
+    var unansweredCount: UInt32 { ratchet.sentCount }
 }
 
 // MARK: Messages
 
 extension Session {
     mutating func encrypt(
-        _ plaintext: SecretBytes, to remoteIdentity: PublicKey,
+        _ plaintext: SecretBytes, to remoteIdentity: IdentityKey,
         using random: inout some RandomNumberGenerator
     ) throws(EncryptionError) -> (data: Bytes, isKeyExchange: Bool) {
         var ratchet = ratchet
-        var message: Bytes
+        let message: Bytes
         do {
             let (header, keys) = try ratchet.sendingKeys(using: &random)
             let ciphertext = try AES.encryptCBC(plaintext, key: keys.cipherKey, iv: keys.iv)
-            message = SignalMessage.encode(header, ciphertext)
-            message += mac(of: message, keys, from: ownIdentity, to: remoteIdentity)
+            let authenticated = RatchetMessage.encode(header, ciphertext, version)
+            let mac = mac(of: authenticated, keys, isSending: true, remoteIdentity)
+            message = RatchetMessage.frame(authenticated, mac: mac, version)
         } catch {
             throw .failed("message")
         }
         self.ratchet = ratchet
         guard let keyExchange else { return (message, false) }
-        let exchange = PreKeySignalMessage(
+        let exchange = KeyExchangeMessage(
             preKeyID: keyExchange.preKeyID, signedPreKeyID: keyExchange.signedPreKeyID,
             registrationID: keyExchange.ownDevice, baseKey: baseKey, identityKey: ownIdentity,
             message: message)
-        return (exchange.encoded, true)
+        return (exchange.encoded(version), true)
     }
 
     /// - Throws: and is unchanged, unless the MAC and what it covers are right.
     mutating func decrypt(
-        _ message: SignalMessage, from remoteIdentity: PublicKey
+        _ message: RatchetMessage, from remoteIdentity: IdentityKey
     ) throws(DecryptionError) -> (plaintext: SecretBytes, heartbeatIsDue: Bool) {
         var ratchet = ratchet
         let keys: MessageKeys
@@ -104,7 +118,7 @@ extension Session {
         } catch {
             throw .invalidMessage("ratchet key")
         }
-        let expected = mac(of: message.authenticated, keys, from: remoteIdentity, to: ownIdentity)
+        let expected = mac(of: message.authenticated, keys, isSending: false, remoteIdentity)
         guard constantTimeEqual(message.mac, expected) else { throw .invalidMessage("MAC") }
         let plaintext: SecretBytes
         do {
@@ -112,10 +126,7 @@ extension Session {
         } catch {
             throw .invalidMessage("padding")
         }
-        // A key alone is what some put into empty messages; no payload opens with it.
-        guard plaintext.count == Payload.keyCount || plaintext.count == Payload.secretCount else {
-            throw .invalidMessage("secret")
-        }
+        guard Payload.isSecretCount(plaintext.count, version) else { throw .invalidMessage("secret") }
         self.ratchet = ratchet
         keyExchange = nil
         return (plaintext, noteHeartbeat(message.header))
@@ -131,16 +142,33 @@ extension Session {
         return true
     }
 
-    /// The first 8 bytes of HMAC-SHA-256 over sender's identity ‖ receiver's identity ‖ `message`.
+    /// The first bytes of HMAC-SHA-256 over two identities ‖ `message`: in legacy the sender's before the
+    /// receiver's, in omemo:2 the initiator's before the responder's.
     private func mac(
-        of message: Bytes, _ keys: MessageKeys, from sender: PublicKey, to receiver: PublicKey
+        of message: Bytes, _ keys: MessageKeys, isSending: Bool, _ remote: IdentityKey
     ) -> Bytes {
+        let ownIsFirst = version == .legacy ? isSending : isInitiator
+        let remote = remote.encoded(version)
         var input = Bytes()
         input.reserveCapacity(66 + message.count)
-        input += sender.serialized
-        input += receiver.serialized
+        for identity in ownIsFirst ? [ownIdentity, remote] : [remote, ownIdentity] {
+            if version == .legacy { input.append(5) }
+            input += identity
+        }
         input += message
-        return Bytes(HMAC.authenticate(input, key: keys.macKey, .sha256).prefix(SignalMessage.macCount))
+        return Bytes(HMAC.authenticate(input, key: keys.macKey, .sha256).prefix(version.macCount))
+    }
+}
+
+extension ProtocolVersion {
+    fileprivate var agreement: X3DH.Parameters { self == .legacy ? .legacy : .omemo2 }
+    fileprivate var ratchet: DoubleRatchet.Parameters { self == .legacy ? .legacy : .omemo2 }
+}
+
+extension IdentityKey {
+    /// The 32 bytes that a version knows the identity by.
+    func encoded(_ version: ProtocolVersion) -> Bytes {
+        version == .legacy ? curve25519.bytes : ed25519
     }
 }
 
@@ -149,15 +177,17 @@ extension Session {
 extension Session {
     private static let hasKeyExchange: UInt8 = 1
     private static let hasHeartbeatKey: UInt8 = 2
+    private static let beganHere: UInt8 = 4
 
     /// Flags, base key, own identity, then what the flags announce, then the ratchet.
     func serialized() -> SecretBytes {
         let ratchet = ratchet.serialized()
         var writer = RecordWriter(capacity: 128 + ratchet.count)
         writer.append(
-            (keyExchange == nil ? 0 : Self.hasKeyExchange) | (heartbeatKey == nil ? 0 : Self.hasHeartbeatKey))
+            (keyExchange == nil ? 0 : Self.hasKeyExchange) | (heartbeatKey == nil ? 0 : Self.hasHeartbeatKey)
+                | (isInitiator ? Self.beganHere : 0))
         writer.append(baseKey.bytes)
-        writer.append(ownIdentity.bytes)
+        writer.append(ownIdentity)
         if let keyExchange {
             writer.append(keyExchange.preKeyID)
             writer.append(keyExchange.signedPreKeyID)
@@ -168,14 +198,16 @@ extension Session {
         return writer.finish()
     }
 
-    init(serialized: Bytes) throws(CryptoError) {
+    init(serialized: Bytes, _ version: ProtocolVersion) throws(CryptoError) {
         var reader = RecordReader(serialized)
         let flags = try reader.byte()
-        guard flags & ~(Self.hasKeyExchange | Self.hasHeartbeatKey) == 0 else {
+        guard flags & ~(Self.hasKeyExchange | Self.hasHeartbeatKey | Self.beganHere) == 0 else {
             throw .invalidSerialization
         }
+        self.version = version
+        isInitiator = flags & Self.beganHere != 0
         baseKey = try PublicKey(reader.bytes(32))
-        ownIdentity = try PublicKey(reader.bytes(32))
+        ownIdentity = try reader.bytes(32)
         if flags & Self.hasKeyExchange != 0 {
             keyExchange = KeyExchange(
                 preKeyID: try reader.number(), signedPreKeyID: try reader.number(),

@@ -24,8 +24,8 @@ public struct SessionRecord: Sendable {
     /// A record without session.
     ///
     /// - Parameter remoteIdentity: the key that the device is already known by; nil accepts the first.
-    public init(expecting remoteIdentity: IdentityKey? = nil) {
-        version = .legacy
+    public init(_ version: ProtocolVersion, expecting remoteIdentity: IdentityKey? = nil) {
+        self.version = version
         self.remoteIdentity = remoteIdentity
     }
 
@@ -34,6 +34,9 @@ public struct SessionRecord: Sendable {
 
     /// True if every message still carries the key exchange, because no answer was ever decrypted.
     public var isUnanswered: Bool { current?.keyExchange != nil }
+
+    /// How many messages went out on the current session since the other side's last ratchet step.
+    public var unansweredCount: UInt32 { current?.unansweredCount ?? 0 }
 }
 
 /// A replaced session, kept as bytes: records are loaded for every message, these hardly ever used.
@@ -75,11 +78,13 @@ extension SessionRecord {
     /// - Parameters:
     ///   - own: our identity.
     ///   - ownDevice: our device id, 1…2³¹−1.
-    /// - Throws: `.identityKeyChanged` if the device is bound to another key; `.invalidKey`.
+    /// - Throws: `.identityKeyChanged` if the device is bound to another key; `.invalidKey`, also for a bundle of the
+    ///   other version.
     public mutating func initiate(
         with bundle: Bundle, own: IdentityKeyPair, ownDevice: UInt32,
         using random: inout some RandomNumberGenerator
     ) throws(EncryptionError) {
+        guard bundle.version == version else { throw .invalidKey }
         if let remoteIdentity, remoteIdentity.curve25519 != bundle.identityKey.curve25519 {
             throw .identityKeyChanged
         }
@@ -94,8 +99,8 @@ extension SessionRecord {
     public mutating func encrypt(
         _ plaintext: SecretBytes, using random: inout some RandomNumberGenerator
     ) throws(EncryptionError) -> (data: Bytes, isKeyExchange: Bool) {
-        guard let remote = remoteIdentity?.curve25519,
-            let message = try current?.encrypt(plaintext, to: remote, using: &random)
+        guard let remoteIdentity,
+            let message = try current?.encrypt(plaintext, to: remoteIdentity, using: &random)
         else { throw .noSession }
         return message
     }
@@ -116,23 +121,18 @@ extension SessionRecord {
     public mutating func decrypt(
         _ data: Bytes, isKeyExchange: Bool, own: IdentityKeyPair, preKeys: some PreKeyStore
     ) throws(DecryptionError) -> Decrypted {
-        guard isKeyExchange else {
-            guard let remoteIdentity, current != nil else { throw .noSession }
-            let opened = try decryptWithAny(SignalMessage(data), from: remoteIdentity.curve25519)
-            return Decrypted(
-                plaintext: opened.plaintext, identityKey: remoteIdentity, usedPreKey: nil,
-                isNewSession: false, heartbeatIsDue: opened.heartbeatIsDue)
-        }
-        let exchange = try PreKeySignalMessage(data)
-        let message = try SignalMessage(exchange.message)
+        guard isKeyExchange || isUnmarkedKeyExchange(data) else { return try decryptMessage(data) }
+        let exchange = try KeyExchangeMessage(data, version)
+        let message = try RatchetMessage(exchange.message, version)
         let identity = try checkedIdentity(exchange.identityKey)
-        if let opened = try decryptWithKnown(exchange.baseKey, message, identity.curve25519) {
+        if let opened = try decryptWithKnown(exchange.baseKey, message, identity) {
             return Decrypted(
                 plaintext: opened.plaintext, identityKey: identity, usedPreKey: nil, isNewSession: false,
                 heartbeatIsDue: opened.heartbeatIsDue)
         }
-        var session = try Session(answering: exchange, own: own, preKeys: preKeys)
-        let opened = try session.decrypt(message, from: identity.curve25519)
+        var session = try Session(
+            answering: exchange, version, from: identity, own: own, preKeys: preKeys)
+        let opened = try session.decrypt(message, from: identity)
         remoteIdentity = identity
         makeCurrent(session)
         return Decrypted(
@@ -140,24 +140,43 @@ extension SessionRecord {
             isNewSession: true, heartbeatIsDue: opened.heartbeatIsDue)
     }
 
-    /// The identity that a key exchange names, in full.
-    private func checkedIdentity(_ key: PublicKey) throws(DecryptionError) -> IdentityKey {
-        if let remoteIdentity {
-            guard remoteIdentity.curve25519 == key else { throw .identityKeyChanged }
-            return remoteIdentity
-        }
+    /// COMPAT: QXmpp marks only the first of several messages that repeat a key exchange.
+    private func isUnmarkedKeyExchange(_ data: Bytes) -> Bool {
+        guard version == .omemo2 else { return false }
+        return (try? RatchetMessage(data, version)) == nil && (try? KeyExchangeMessage(data, version)) != nil
+    }
+
+    private mutating func decryptMessage(_ data: Bytes) throws(DecryptionError) -> Decrypted {
+        guard let remoteIdentity, current != nil else { throw .noSession }
+        let opened = try decryptWithAny(RatchetMessage(data, version), from: remoteIdentity)
+        return Decrypted(
+            plaintext: opened.plaintext, identityKey: remoteIdentity, usedPreKey: nil, isNewSession: false,
+            heartbeatIsDue: opened.heartbeatIsDue)
+    }
+
+    /// The identity that a key exchange names, in full. Where legacy alone was seen before, the sign of the Edwards
+    /// form is not known yet: omemo:2 tells it, and its MAC covers it.
+    private func checkedIdentity(_ key: Bytes) throws(DecryptionError) -> IdentityKey {
+        if let remoteIdentity, remoteIdentity.encoded(version) == key { return remoteIdentity }
+        let seen: IdentityKey
         do {
-            return try IdentityKey(curve25519: key, signBit: false)
+            seen =
+                switch version {
+                case .legacy: try IdentityKey(curve25519: PublicKey(key), signBit: false)
+                case .omemo2: try IdentityKey(ed25519: key)
+                }
         } catch {
-            throw .invalidMessage("identity key")
+            throw remoteIdentity == nil ? .invalidMessage("identity key") : .identityKeyChanged
         }
+        if let remoteIdentity, remoteIdentity.curve25519 != seen.curve25519 { throw .identityKeyChanged }
+        return seen
     }
 
     /// A repeated key exchange belongs to the session it once started, and to no other.
     ///
     /// - Returns: nil if no session has that base key.
     private mutating func decryptWithKnown(
-        _ baseKey: PublicKey, _ message: SignalMessage, _ remote: PublicKey
+        _ baseKey: PublicKey, _ message: RatchetMessage, _ remote: IdentityKey
     ) throws(DecryptionError) -> (plaintext: SecretBytes, heartbeatIsDue: Bool)? {
         if current?.baseKey == baseKey {
             return try current?.decrypt(message, from: remote)
@@ -167,7 +186,7 @@ extension SessionRecord {
     }
 
     private mutating func decryptWithAny(
-        _ message: SignalMessage, from remote: PublicKey
+        _ message: RatchetMessage, from remote: IdentityKey
     ) throws(DecryptionError) -> (plaintext: SecretBytes, heartbeatIsDue: Bool) {
         let failure: DecryptionError
         do throws(DecryptionError) {
@@ -193,9 +212,9 @@ extension SessionRecord {
     /// The other side answered on a session that we had replaced: it becomes the current one again, so that
     /// both sides end up on the same.
     private mutating func decryptWithArchived(
-        _ index: Int, _ message: SignalMessage, _ remote: PublicKey
+        _ index: Int, _ message: RatchetMessage, _ remote: IdentityKey
     ) throws(DecryptionError) -> (plaintext: SecretBytes, heartbeatIsDue: Bool) {
-        guard var session = try? Session(serialized: archived[index].serialized.bytes) else {
+        guard var session = try? Session(serialized: archived[index].serialized.bytes, version) else {
             throw .invalidMessage("archived session")
         }
         let opened = try session.decrypt(message, from: remote)
@@ -218,7 +237,8 @@ extension SessionRecord {
 extension Session {
     /// Looks up the pre-keys that the key exchange names.
     fileprivate init(
-        answering message: PreKeySignalMessage, own: IdentityKeyPair, preKeys: some PreKeyStore
+        answering message: KeyExchangeMessage, _ version: ProtocolVersion, from remote: IdentityKey,
+        own: IdentityKeyPair, preKeys: some PreKeyStore
     ) throws(DecryptionError) {
         let signedPreKey: KeyPair?
         let preKey: KeyPair?
@@ -230,7 +250,8 @@ extension Session {
         }
         guard let signedPreKey else { throw .signedPreKeyUnknown(message.signedPreKeyID) }
         guard let preKey else { throw .preKeyUnknown(message.preKeyID) }
-        try self.init(answering: message, own: own, signedPreKey: signedPreKey, preKey: preKey)
+        try self.init(
+            answering: message, version, from: remote, own: own, signedPreKey: signedPreKey, preKey: preKey)
     }
 }
 
@@ -238,7 +259,6 @@ extension Session {
 
 extension SessionRecord {
     private static let format: UInt8 = 1
-    private static let legacy: UInt8 = 0
     private static let hasIdentity: UInt8 = 1
     private static let hasCurrent: UInt8 = 2
 
@@ -248,7 +268,7 @@ extension SessionRecord {
         let size = archived.reduce(current?.count ?? 0) { $0 + 4 + $1.serialized.count }
         var writer = RecordWriter(capacity: 72 + size)
         writer.append(Self.format)
-        writer.append(Self.legacy)
+        writer.append(version.code)
         writer.append((remoteIdentity == nil ? 0 : Self.hasIdentity) | (current == nil ? 0 : Self.hasCurrent))
         if let remoteIdentity {
             writer.append(remoteIdentity.ed25519)
@@ -266,10 +286,10 @@ extension SessionRecord {
     ///   archived session is checked when it is used, and a damaged one then counts as not there.
     public init(serialized: Bytes) throws(CryptoError) {
         var reader = RecordReader(serialized)
-        guard try reader.byte() == Self.format, try reader.byte() == Self.legacy else {
+        guard try reader.byte() == Self.format, let version = ProtocolVersion(code: try reader.byte()) else {
             throw .invalidSerialization
         }
-        version = .legacy
+        self.version = version
         let flags = try reader.byte()
         guard [0, Self.hasIdentity, Self.hasIdentity | Self.hasCurrent].contains(flags) else {
             throw .invalidSerialization
@@ -277,12 +297,25 @@ extension SessionRecord {
         if flags & Self.hasIdentity != 0 {
             remoteIdentity = try IdentityKey(restoring: reader.bytes(32), curve25519: reader.bytes(32))
         }
-        if flags & Self.hasCurrent != 0 { current = try Session(serialized: reader.counted()) }
+        if flags & Self.hasCurrent != 0 { current = try Session(serialized: reader.counted(), version) }
         let count = Int(try reader.byte())
         guard count == 0 || (current != nil && count <= Self.maxArchived) else {
             throw .invalidSerialization
         }
         for _ in 0..<count { archived.append(try ArchivedSession(serialized: reader.counted())) }
         try reader.expectEnd()
+    }
+}
+
+extension ProtocolVersion {
+    /// As it stands in stored records.
+    fileprivate var code: UInt8 { self == .legacy ? 0 : 1 }
+
+    fileprivate init?(code: UInt8) {
+        switch code {
+        case 0: self = .legacy
+        case 1: self = .omemo2
+        default: return nil
+        }
     }
 }

@@ -12,7 +12,7 @@ public enum TLSMode: String, Sendable, Hashable, CaseIterable {
 
 /// How to reach and log in to an account. The user may change all of it.
 public struct AccountSettings: Sendable {
-    /// Stored in the clear; nil if the user gave a command instead.
+    /// Nil if the user gave a command instead.
     public var password: SecretBytes?
     /// Run by a shell; prints the password.
     public var passwordCommand: String?
@@ -116,14 +116,16 @@ extension Transaction {
         let id = try insert(
             """
             INSERT INTO account (jid, password, passwordCommand, host, port, tls, caFile, allowPlain, resource,
-              enabled, device, identitySeed, nextPreKeyID, checksum, createdAt)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, x'', ?)
-            """, account.jid.bare, settings.password, settings.passwordCommand, settings.host, settings.port,
+              enabled, device, identitySeed, nextPreKeyID, createdAt)
+            VALUES (?, NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, x'', 1, ?)
+            """, account.jid.bare, settings.passwordCommand, settings.host, settings.port,
             settings.tls.rawValue, settings.caFile, settings.allowPlain, settings.resource, settings.enabled,
-            account.device, account.identity.seed, account.createdAt)
+            account.device, account.createdAt)
+        // The seals are bound to the row, which has its number now.
         try run(
-            "UPDATE account SET checksum = ?2 WHERE id = ?1", id,
-            checksum(account: id, device: account.device, seed: account.identity.seed))
+            "UPDATE account SET password = ?2, identitySeed = ?3 WHERE id = ?1", id,
+            seal(settings.password, account: id),
+            sealing.seal(account.identity.seed, in: .identitySeed(id, device: account.device)))
         return id
     }
 
@@ -157,7 +159,8 @@ extension Transaction {
             UPDATE account SET password = ?2, passwordCommand = ?3, host = ?4, port = ?5, tls = ?6, caFile = ?7,
               allowPlain = ?8, resource = ?9, enabled = ?10
             WHERE id = ?1
-            """, id, settings.password, settings.passwordCommand, settings.host, settings.port,
+            """, id, seal(settings.password, account: id), settings.passwordCommand, settings.host,
+            settings.port,
             settings.tls.rawValue, settings.caFile, settings.allowPlain, settings.resource, settings.enabled)
     }
 
@@ -182,9 +185,9 @@ extension Transaction {
         try run("DELETE FROM preKey WHERE account = ?", account)
         try run("DELETE FROM signedPreKey WHERE account = ?", account)
         try run(
-            "UPDATE account SET device = ?2, identitySeed = ?3, checksum = ?4, nextPreKeyID = 1 WHERE id = ?1",
-            account, device, identity.seed,
-            checksum(account: account, device: device, seed: identity.seed))
+            "UPDATE account SET device = ?2, identitySeed = ?3, nextPreKeyID = 1 WHERE id = ?1", account,
+            device,
+            sealing.seal(identity.seed, in: .identitySeed(account, device: device)))
     }
 
     /// The strongest SASL mechanism the server has accepted; a weaker offer is a downgrade from now on.
@@ -213,35 +216,31 @@ extension Transaction {
 
     static let selectAccounts = """
         SELECT id, jid, password, passwordCommand, host, port, tls, caFile, allowPlain, resource, enabled,
-          pinnedMechanism, rosterVersion, archivePosition, device, identitySeed, nextPreKeyID, checksum, createdAt,
-          archivePositionAt
+          pinnedMechanism, rosterVersion, archivePosition, device, identitySeed, nextPreKeyID, createdAt, archivePositionAt
         FROM account
         """
 
     func account(_ row: Row) throws(StoreError) -> AccountRecord {
         let id = row.integer(0)
         let device = try row.id(14)
-        let seed = row.withBytes(15) { SecretBytes($0) }
-        guard row.bytes(17) == checksum(account: id, device: device, seed: seed),
+        guard let seed = sealing.open(row, 15, in: .identitySeed(id, device: device)),
             let identity = try? IdentityKeyPair(seed: seed)
-        else { throw .corrupt("checksum of account \(id)") }
+        else { throw .corrupt("seal of account \(id)") }
+        let password = row.isNull(2) ? nil : sealing.open(row, 2, in: .password(id))
+        guard row.isNull(2) || password != nil else { throw .corrupt("seal of account \(id)") }
         let settings = AccountSettings(
-            password: row.optionalBytes(2).map { SecretBytes($0) }, passwordCommand: row.optionalText(3),
+            password: password, passwordCommand: row.optionalText(3),
             host: row.optionalText(4), port: row.optionalInteger(5).map { Int($0) },
             tls: try row.value(6, as: TLSMode.self), caFile: row.optionalText(7), allowPlain: row.bool(8),
             resource: row.optionalText(9), enabled: row.bool(10))
         return AccountRecord(
             id: id, jid: try row.jid(1), settings: settings, pinnedMechanism: row.optionalText(11),
             rosterVersion: row.optionalText(12), archivePosition: row.optionalText(13),
-            archivePositionAt: row.optionalInteger(19), device: device, identity: identity,
-            nextPreKeyID: try row.id(16), createdAt: row.integer(18))
+            archivePositionAt: row.optionalInteger(18), device: device, identity: identity,
+            nextPreKeyID: try row.id(16), createdAt: row.integer(17))
     }
 
-    private func checksum(account: Int64, device: UInt32, seed: SecretBytes) -> Bytes {
-        var checksum = Checksum(of: "account")
-        checksum.add(account)
-        checksum.add(Int64(device))
-        checksum.add(seed)
-        return checksum.value
+    private func seal(_ password: SecretBytes?, account: Int64) -> Bytes? {
+        password.map { sealing.seal($0, in: .password(account)) }
     }
 }

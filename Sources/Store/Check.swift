@@ -32,7 +32,7 @@ extension Store {
                 try? queue.close()
                 checks.end(queue)
             }
-            var examination = Examination(of: queue, checks)
+            var examination = Examination(of: queue, checks, sealing)
             return try examination.run()
         } catch {
             throw checks.isStopped ? .closed : StoreError(database: error)

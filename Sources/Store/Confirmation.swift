@@ -54,7 +54,8 @@ extension Transaction {
     public func pendingCount(account: Int64) throws(StoreError) -> Int {
         try first(
             """
-            SELECT (SELECT count(*) FROM outbox WHERE account = ?1 AND message IS NOT NULL)
+            SELECT (SELECT count(DISTINCT message) FROM outbox WHERE account = ?1)
+              + (SELECT count(*) FROM message WHERE account = ?1 AND state = 'held')
               + (SELECT count(*) FROM message WHERE account = ?1 AND awaitsKeys AND state = 'queued')
             """, account
         ) { Int($0.integer(0)) } ?? 0

@@ -1,59 +1,7 @@
-// Other people's devices and our own others: identity keys, trust, and who is on the device list.
+// Other people's devices and our own others: identity keys and trust.
 public import IMCrypto
 public import OMEMO
 public import XMPP
-
-/// What is known of one device.
-public struct DeviceRecord: Sendable {
-    /// Whose it is.
-    public let address: DeviceAddress
-    /// Nil until a bundle or a message showed it.
-    public let identityKey: IdentityKey?
-    /// Whether it may receive.
-    public let trust: TrustLevel
-    /// Whether it is on the owner's device list.
-    public let isActive: Bool
-    /// Unix milliseconds, UTC.
-    public let firstSeenAt: Int64
-    /// When a message from it was decrypted last, Unix milliseconds.
-    public let lastReceivedAt: Int64?
-    /// Whether key and trust are not what was stored: they count as unknown and undecided until the key is
-    /// seen again and a person decides.
-    public var isDamaged = false
-}
-
-extension DeviceRecord {
-    /// Whether the trust is a person's word.
-    fileprivate var isDecided: Bool { trust == .verified || trust == .distrusted }
-}
-
-/// What a device list changed.
-public struct DeviceListChange: Equatable, Sendable {
-    /// Whether no list of this owner was known before.
-    public let isFirst: Bool
-    /// Ids that are on the list now and were not before.
-    public let added: [UInt32]
-    /// Ids that were on it and are not any more.
-    public let removed: [UInt32]
-    /// How many ids of the list were not taken: see `Transaction.maxDevices`.
-    public var ignored = 0
-}
-
-/// How an identity key compares with the one that is stored.
-public enum IdentityChange: Sendable {
-    /// There was none: it is stored now.
-    case new
-    /// It is the stored one.
-    case same
-    /// It is not the stored one. Nothing was changed: a device keeps its identity, only a person may accept
-    /// another.
-    case changed
-    /// The key belongs to another device, of whoever, or is our own. Nothing was changed: who shows somebody
-    /// else's key would have what is meant for that device taken for his.
-    case taken
-    /// The device is not known, and its owner has as many as are kept. Nothing was changed.
-    case full
-}
 
 extension Transaction {
     /// How many devices of one person are kept: each costs us work for every message.
@@ -86,83 +34,12 @@ extension Transaction {
         ) { device($0, address, account: account) }
     }
 
-    /// Takes over a device list: the first `maxDevices` of its ids. Devices that left it are kept, with their
-    /// keys and trust, as inactive, as long as there is room; what a person decided is kept in any case.
-    public func setDeviceList(
-        account: Int64, jid: JID, ids: [UInt32], now: Int64
-    ) throws(StoreError) -> DeviceListChange {
-        let jid = jid.bare
-        let isFirst = try deviceListFetchedAt(account: account, jid: jid) == nil
-        let before = try devices(account: account, jid: jid)
-        var listed: Set<UInt32> = []
-        let taken = ids.filter { listed.count < Self.maxDevices && listed.insert($0).inserted }
-        let known = Dictionary(uniqueKeysWithValues: before.map { ($0.address.device, $0) })
-        let removed = before.filter { $0.isActive && !listed.contains($0.address.device) }
-        for device in removed { try setActive(false, account: account, device.address) }
-        var room = try makeRoom(
-            for: taken.count { known[$0] == nil },
-            among: before.filter { !listed.contains($0.address.device) }, of: before.count, account: account)
-        var added: [UInt32] = []
-        for id in taken where known[id]?.isActive != true {
-            let address = DeviceAddress(jid: jid, device: id)
-            if known[id] != nil {
-                try setActive(true, account: account, address)
-            } else if room > 0 {
-                room -= 1
-                try add(address, nil, .undecided, active: true, account: account, now)
-            } else {
-                continue
-            }
-            added.append(id)
-        }
-        try run(
-            """
-            INSERT INTO deviceList (account, jid, fetchedAt) VALUES (?, ?, ?)
-            ON CONFLICT DO UPDATE SET fetchedAt = excluded.fetchedAt
-            """, account, jid, now)
-        let active = taken.count { known[$0]?.isActive == true }
-        return DeviceListChange(
-            isFirst: isFirst, added: added, removed: removed.map(\.address.device),
-            ignored: Set(ids).count - active - added.count)
-    }
-
-    /// Forgets devices that nobody uses and no person decided on, as many as new ones need: first those whose
-    /// key was never seen, then those that were silent longest.
-    ///
-    /// - Returns: how many new ones there is room for.
-    private func makeRoom(
-        for new: Int, among unlisted: [DeviceRecord], of count: Int, account: Int64
-    ) throws(StoreError) -> Int {
-        let room = Self.maxDevices - count
-        if new <= room { return room }
-        // A damaged one may be one that a person decided on.
-        let order = unlisted.filter { !$0.isDamaged && !$0.isDecided }.sorted {
-            guard ($0.identityKey == nil) == ($1.identityKey == nil) else { return $0.identityKey == nil }
-            return ($0.lastReceivedAt ?? $0.firstSeenAt) < ($1.lastReceivedAt ?? $1.firstSeenAt)
-        }
-        let forgotten = order.prefix(new - room)
-        for device in forgotten {
-            try removeSessions(account: account, device.address)
-            try run(
-                "DELETE FROM device WHERE account = ? AND jid = ? AND device = ?", account,
-                device.address.jid, device.address.device)
-        }
-        return room + forgotten.count
-    }
-
-    /// When the device list of this person came last; nil if never.
-    public func deviceListFetchedAt(account: Int64, jid: JID) throws(StoreError) -> Int64? {
-        try first(
-            "SELECT fetchedAt FROM deviceList WHERE account = ? AND jid = ?", account, jid.bare
-        ) { $0.integer(0) }
-    }
-
     /// Stores the identity key of a device unless another one is known, or the key is another device's. Keys
     /// are compared in their Curve25519 form: a legacy key exchange does not tell the sign of the Edwards
     /// form.
     ///
-    /// - Parameter policy: gives the trust of a device whose key is seen for the first time, unless a person
-    ///   has decided before.
+    /// - Parameter policy: gives the trust of a device whose key is seen for the first time, unless somebody has
+    ///   decided about that key before.
     @discardableResult
     public func setIdentity(
         account: Int64, _ address: DeviceAddress, _ identityKey: IdentityKey, policy: TrustPolicy, now: Int64
@@ -171,10 +48,26 @@ extension Transaction {
         if let known = try device(account: account, address), let key = known.identityKey {
             return try compare(key, identityKey, of: known, account: account)
         }
-        let others = try devices(account: account, jid: address.jid).filter { $0.address != address }
-        // A damaged device may be one that was verified: then nobody else is trusted blindly.
-        let trust = policy.levelForNewDevice(among: others.map { $0.isDamaged ? .verified : $0.trust })
+        let decided = try decision(account: account, jid: address.jid, identityKey.curve25519)
+        let trust: TrustLevel
+        if let decided {
+            trust = decided.level
+        } else {
+            trust = try level(of: address, policy, account: account, now)
+        }
         return try setIdentity(account: account, address, identityKey, trust: trust, now: now)
+    }
+
+    private func level(
+        of address: DeviceAddress, _ policy: TrustPolicy, account: Int64, _ now: Int64
+    ) throws(StoreError) -> TrustLevel {
+        let devices = try devices(account: account, jid: address.jid)
+        let since = devices.first { $0.address == address }?.firstSeenAt ?? now
+        let others = devices.filter { $0.address != address }
+        // A damaged device may be one that was verified: then nobody else is trusted blindly.
+        return policy.levelForNewDevice(
+            among: others.map { $0.isDamaged ? .verified : $0.trust },
+            isFirstContact: !others.contains { $0.identityKey != nil && $0.firstSeenAt < since })
     }
 
     /// As above, with the trust for a new key given.
@@ -185,7 +78,7 @@ extension Transaction {
         guard let known = try device(account: account, address) else {
             if try deviceCount(account: account, jid: address.jid) >= Self.maxDevices { return .full }
             if try isTaken(identityKey, by: address, account: account) { return .taken }
-            try add(address, identityKey, trust, active: false, account: account, now)
+            try add(address, identityKey, trust, on: nil, account: account, now)
             return .new
         }
         if let key = known.identityKey { return try compare(key, identityKey, of: known, account: account) }
@@ -242,17 +135,50 @@ extension Transaction {
         try removeSessions(account: account, address)
     }
 
+    /// Decides about a device, and so about its key.
+    ///
     /// - Returns: false if the device is not known, or is damaged and would receive: nobody can have compared
     ///   a key that is not there.
     @discardableResult
     public func setTrust(
-        _ trust: TrustLevel, account: Int64, _ address: DeviceAddress
+        _ trust: TrustLevel, account: Int64, _ address: DeviceAddress, source: TrustSource, now: Int64
     ) throws(StoreError) -> Bool {
-        guard let device = try device(account: account, address), !(device.isDamaged && trust.receives) else {
-            return false
+        guard let device = try device(account: account, address) else { return false }
+        guard let key = device.identityKey else {
+            guard !device.isDamaged || trust == .undecided || trust == .distrusted else { return false }
+            try update(address, nil, trust, account: account)
+            return true
         }
-        try update(address, device.identityKey, trust, account: account)
+        try decide(trust, account: account, jid: address.jid, key: key.curve25519, source: source, now: now)
         return true
+    }
+
+    /// Gives the devices that have a key of this person another trust.
+    /// - Returns: those whose trust changed.
+    func setTrust(
+        _ trust: TrustLevel, ofKey key: PublicKey, account: Int64, jid: JID
+    ) throws(StoreError) -> [DeviceRecord] {
+        var changed: [DeviceRecord] = []
+        for device in try devices(account: account, jid: jid)
+        where device.identityKey?.curve25519 == key && device.trust != trust {
+            try update(device.address, device.identityKey, trust, account: account)
+            if let now = try self.device(account: account, device.address) { changed.append(now) }
+        }
+        return changed
+    }
+
+    /// Notes that the device has written in omemo:2.
+    public func noteOmemo2(account: Int64, _ address: DeviceAddress) throws(StoreError) {
+        try run(
+            "UPDATE device SET sendsOmemo2 = 1 WHERE account = ?1 AND jid = ?2 AND device = ?3", account,
+            address.jid, address.device)
+    }
+
+    /// Notes that its session was replaced because it did not work.
+    public func noteHealed(account: Int64, _ address: DeviceAddress, at now: Int64) throws(StoreError) {
+        try run(
+            "UPDATE device SET healedAt = ?4 WHERE account = ?1 AND jid = ?2 AND device = ?3", account,
+            address.jid, address.device, now)
     }
 
     /// Notes that a message from the device was decrypted.
@@ -264,18 +190,18 @@ extension Transaction {
 
     // MARK: Rows
 
-    private func add(
-        _ address: DeviceAddress, _ key: IdentityKey?, _ trust: TrustLevel, active: Bool, account: Int64,
-        _ now: Int64
+    func add(
+        _ address: DeviceAddress, _ key: IdentityKey?, _ trust: TrustLevel, on version: ProtocolVersion?,
+        account: Int64, _ now: Int64
     ) throws(StoreError) {
         var checksum = self.checksum(of: address, key, trust.rawValue, account: account)
         try run(
             """
             INSERT INTO device
-              (account, jid, device, identityKey, curve25519, trust, active, firstSeenAt, checksum)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+              (account, jid, device, identityKey, curve25519, trust, active, activeOmemo2, firstSeenAt, checksum)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """, account, address.jid, address.device, key?.ed25519, key?.curve25519.bytes, trust.rawValue,
-            active, now, checksum.value)
+            version == .legacy, version == .omemo2, now, checksum.value)
     }
 
     private func update(
@@ -290,14 +216,32 @@ extension Transaction {
             checksum.value)
     }
 
-    private func setActive(_ active: Bool, account: Int64, _ address: DeviceAddress) throws(StoreError) {
+    func setActive(
+        _ active: Bool, _ version: ProtocolVersion, account: Int64, _ address: DeviceAddress
+    ) throws(StoreError) {
         try run(
-            "UPDATE device SET active = ?4 WHERE account = ?1 AND jid = ?2 AND device = ?3", account,
-            address.jid, address.device, active)
+            version == .legacy ? Self.updateActive : Self.updateActiveOmemo2, account, address.jid,
+            address.device, active)
+    }
+
+    private static let updateActive =
+        "UPDATE device SET active = ?4 WHERE account = ?1 AND jid = ?2 AND device = ?3"
+    private static let updateActiveOmemo2 =
+        "UPDATE device SET activeOmemo2 = ?4 WHERE account = ?1 AND jid = ?2 AND device = ?3"
+
+    func setLabel(
+        _ device: OMEMO.DeviceList.Device, account: Int64, _ address: DeviceAddress
+    ) throws(StoreError) {
+        try run(
+            """
+            UPDATE device SET label = ?4, labelSignature = ?5 WHERE account = ?1 AND jid = ?2 AND device = ?3
+            """, account, address.jid, address.device, device.label, device.labelSignature)
     }
 
     static let selectDevices = """
-        SELECT jid, device, identityKey, curve25519, trust, active, firstSeenAt, lastReceivedAt, checksum FROM device
+        SELECT jid, device, identityKey, curve25519, trust, active, firstSeenAt, lastReceivedAt, checksum,
+          activeOmemo2, sendsOmemo2, label, labelSignature, healedAt
+        FROM device
         """
 
     func device(_ row: Row, _ address: DeviceAddress, account: Int64) -> DeviceRecord {
@@ -306,9 +250,14 @@ extension Transaction {
         let trust = row.text(4)
         var checksum = self.checksum(of: address, key, trust, account: account)
         let level = checksum.matches(row, 8) ? TrustLevel(rawValue: trust) : nil
+        var versions: Set<ProtocolVersion> = row.bool(5) ? [.legacy] : []
+        if row.bool(9) { versions.insert(.omemo2) }
         return DeviceRecord(
             address: address, identityKey: level == nil ? nil : key, trust: level ?? .undecided,
-            isActive: row.bool(5), firstSeenAt: row.integer(6), lastReceivedAt: row.optionalInteger(7),
+            versions: versions, sendsOmemo2: row.bool(10), firstSeenAt: row.integer(6),
+            lastReceivedAt: row.optionalInteger(7), healedAt: row.optionalInteger(13),
+            published: OMEMO.DeviceList.Device(
+                id: address.device, label: row.optionalText(11), labelSignature: row.optionalBytes(12)),
             isDamaged: level == nil)
     }
 

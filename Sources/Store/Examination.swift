@@ -8,13 +8,15 @@ import XMPP
 struct Examination {
     let queue: DatabaseQueue
     let checks: Checks
+    let sealing: Sealing
     private(set) var problems: [String] = []
 
     private static let limit = 100
     private static let pageSize = 1000
 
-    init(of queue: DatabaseQueue, _ checks: Checks) {
+    init(of queue: DatabaseQueue, _ checks: Checks, _ sealing: Sealing) {
         self.queue = queue
+        self.sealing = sealing
         self.checks = checks
     }
 
@@ -45,7 +47,7 @@ struct Examination {
         try step("account") { (tx) throws(StoreError) in
             try tx.rows("\(Transaction.selectAccounts) ORDER BY id") { row in
                 accounts.append(row.integer(0))
-                return (try? tx.account(row)) == nil ? "checksum of account \(row.integer(0))" : nil
+                return (try? tx.account(row)) == nil ? "seal of account \(row.integer(0))" : nil
             }.compactMap { $0 }
         }
         for account in accounts {
@@ -56,9 +58,12 @@ struct Examination {
                 }
             }
             try step("preKey") { (tx) throws(StoreError) in
-                try tx.damagedPreKeys(account: account).map { "checksum of \($0.table) \(account)/\($0.id)" }
+                try tx.damagedPreKeys(account: account).map { "seal of \($0.table) \(account)/\($0.id)" }
             }
             try step("device") { (tx) throws(StoreError) in try tx.damagedDevices(account: account) }
+            try step("trustDecision") { (tx) throws(StoreError) in
+                try tx.damagedDecisions(account: account)
+            }
             try step("session") { (tx) throws(StoreError) in try tx.damagedSessions(account: account) }
         }
     }
@@ -124,7 +129,7 @@ struct Examination {
         if checks.isStopped { throw StoreError.closed }
         do {
             problems += try queue.unsafeRead { database in
-                let transaction = Transaction(database)
+                let transaction = Transaction(database, sealing)
                 try transaction.run("BEGIN DEFERRED TRANSACTION")
                 defer { if database.isInsideTransaction { try? database.rollback() } }
                 return try body(transaction)
@@ -145,15 +150,12 @@ extension Transaction {
 
     fileprivate func damagedSessions(account: Int64) throws(StoreError) -> [String] {
         try rows(
-            "SELECT jid, device, version, record, checksum FROM session WHERE account = ? ORDER BY jid, device",
-            account
+            "SELECT jid, device, version, record FROM session WHERE account = ? ORDER BY jid, device", account
         ) { row in
             if let address = address(row), let version = ProtocolVersion(rawValue: row.text(2)) {
-                var checksum = checksum(account, address, version)
-                row.withBytes(3) { checksum.add($0) }
-                if checksum.matches(row, 4) { return nil }
+                if sealing.open(row, 3, in: .session(account, address, version)) != nil { return nil }
             }
-            return "checksum of session \(account)/\(row.text(0))/\(row.integer(1))"
+            return "seal of session \(account)/\(row.text(0))/\(row.integer(1))"
         }.compactMap { $0 }
     }
 

@@ -83,6 +83,7 @@ final class WriteQueue: Sendable {
 /// Runs groups of writes on the writer connection.
 struct GroupCommit {
     let database: Database
+    let sealing: Sealing
     /// Told of the highest event number after each commit that appended events.
     let onCommit: @Sendable (Int64) -> Void
 
@@ -107,7 +108,7 @@ struct GroupCommit {
     /// A body runs once: writes that such a failure undid are told so, not repeated.
     private func commitPrefix(of rest: inout ArraySlice<Write>) -> Bool {
         let scope = Transaction.Scope()
-        let transaction = Transaction(database, scope: scope)
+        let transaction = Transaction(database, sealing, scope: scope)
         var stored: [Write.Completion] = []
         stored.reserveCapacity(rest.count)
         do {

@@ -16,6 +16,8 @@ public enum MessageState: String, Sendable, Hashable, CaseIterable {
     case received
     /// It will not arrive.
     case failed
+    /// Stored here until a person decides about the contact's devices.
+    case held
     /// Stored here.
     case queued
     /// Handed to the network.
@@ -33,11 +35,12 @@ extension MessageState: Comparable {
         switch self {
         case .received: 0
         case .failed: 1
-        case .queued: 2
-        case .sent: 3
-        case .server: 4
-        case .delivered: 5
-        case .displayed: 6
+        case .held: 2
+        case .queued: 3
+        case .sent: 4
+        case .server: 5
+        case .delivered: 6
+        case .displayed: 7
         }
     }
 
@@ -99,6 +102,8 @@ public struct StoredMessage: Hashable, Sendable, Identifiable {
     public let storedAt: Int64
     /// Whether its sender wants to be told that it was read (XEP-0333).
     public let markable: Bool
+    /// Whether it came in clear into a chat that is encrypted.
+    public var downgraded = false
     /// Whether the row is not what was stored: the other members are what is left of it. Show it, never send
     /// it.
     public internal(set) var isDamaged = false
@@ -126,6 +131,8 @@ public struct NewIncoming: Sendable {
     public var mayBeCopy: Bool
     /// Whether its sender wants to be told that it was read (XEP-0333).
     public var markable: Bool
+    /// Whether it came in clear into a chat that is encrypted.
+    public var downgraded: Bool
     /// Unix milliseconds, UTC.
     public var sentAt: Int64
     /// Unix milliseconds, UTC.
@@ -135,8 +142,7 @@ public struct NewIncoming: Sendable {
     public init(
         account: Int64, messageID: String, chat: JID, sender: JID, direction: MessageDirection = .in,
         body: String, encryption: MessageEncryption?, stanzaID: String?, mayBeCopy: Bool,
-        markable: Bool = false,
-        sentAt: Int64, storedAt: Int64
+        markable: Bool = false, downgraded: Bool = false, sentAt: Int64, storedAt: Int64
     ) {
         self.account = account
         self.messageID = messageID
@@ -148,6 +154,7 @@ public struct NewIncoming: Sendable {
         self.stanzaID = stanzaID
         self.mayBeCopy = mayBeCopy
         self.markable = markable
+        self.downgraded = downgraded
         self.sentAt = sentAt
         self.storedAt = storedAt
     }

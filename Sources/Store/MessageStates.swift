@@ -8,7 +8,7 @@ extension Transaction {
     ///   - message: its row.
     ///   - reason: why it failed, as a word.
     /// - Returns: false, with nothing changed, unless that is a step forward. `failed` is one from `queued`,
-    ///   `sent` and `server` (a contact's server may bounce what ours took); nothing leads out of it but
+    ///   `sent`, `server` (a contact's server may bounce what ours took) and `held`; nothing leads out of it but
     ///   `requeue`. What is left of a failed message in the outbox is deleted.
     @discardableResult
     public func setState(
@@ -16,7 +16,7 @@ extension Transaction {
     ) throws(StoreError) -> Bool {
         let changed: Int
         switch state {
-        case .queued, .received: return false
+        case .held, .queued, .received: return false
         case .sent: changed = try move(message, to: state, from: "('queued')")
         case .server: changed = try move(message, to: state, from: "('queued', 'sent')")
         case .delivered: changed = try move(message, to: state, from: "('queued', 'sent', 'server')")
@@ -26,7 +26,7 @@ extension Transaction {
             changed = try run(
                 """
                 UPDATE message SET state = 'failed', reason = ?2
-                WHERE id = ?1 AND state IN ('queued', 'sent', 'server')
+                WHERE id = ?1 AND state IN ('held', 'queued', 'sent', 'server')
                 """, message, reason)
         }
         // It has arrived, or will not: nothing is to be sent any more, whatever became of an acknowledgement.

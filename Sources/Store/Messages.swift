@@ -14,7 +14,7 @@ extension Transaction {
             encryption: message.encryption, plaintext: message.encryption == nil,
             state: message.direction == .in ? .received : .server, reason: nil, clientID: nil,
             stanzaID: message.stanzaID, sentAt: message.sentAt, storedAt: message.storedAt,
-            markable: message.markable)
+            markable: message.markable, downgraded: message.downgraded)
         return try insert(&stored) ? stored : nil
     }
 
@@ -95,20 +95,21 @@ extension Transaction {
     }
 
     /// - Returns: false if its archive id or its idempotency key is there already; else it has its row now.
-    private func insert(_ message: inout StoredMessage) throws(StoreError) -> Bool {
+    func insert(_ message: inout StoredMessage) throws(StoreError) -> Bool {
         var checksum = message.checksum
         let isNew = try run(
             """
             INSERT INTO message (account, messageID, chat, sender, direction, body, protocol, device, fingerprint,
-              trust, plaintext, state, awaitsKeys, clientID, stanzaID, sentAt, storedAt, markable, checksum)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?)
+              trust, plaintext, state, awaitsKeys, clientID, stanzaID, sentAt, storedAt, markable, downgraded,
+              checksum)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (account, stanzaID) WHERE stanzaID IS NOT NULL DO NOTHING
             ON CONFLICT (account, clientID) WHERE clientID IS NOT NULL DO NOTHING
             """, message.account, message.messageID, message.chat, message.sender, message.direction.rawValue,
             message.body, message.encryption?.version.rawValue, message.encryption?.device,
             message.encryption?.fingerprint, message.encryption?.trust.rawValue, message.plaintext,
             message.state.rawValue, message.clientID, message.stanzaID, message.sentAt, message.storedAt,
-            message.markable, checksum.value)
+            message.markable, message.downgraded, checksum.value)
         guard isNew > 0 else { return false }
         message.id = database.lastInsertedRowID
         return true

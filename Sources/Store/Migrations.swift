@@ -6,6 +6,8 @@ enum Migrations {
     struct Migration {
         var name: String
         var sql: String
+        /// What SQL cannot do, after it.
+        var code: (@Sendable (Database, WrappedKey) throws -> Void)?
     }
 
     /// "imd1" in ASCII, in the file's header: `file` and imd tell it from other programs' databases.
@@ -14,13 +16,19 @@ enum Migrations {
     static let all = [
         Migration(name: "0001 accounts, keys, messages, events", sql: accountsToEvents),
         Migration(name: "0002 resumption, archive, retention", sql: resumptionToRetention),
+        Migration(name: "0003 versions, trust, sealing", sql: versionsToSealing, code: SealingMigration.run),
     ]
 
-    static var migrator: DatabaseMigrator {
+    /// - Parameter key: of the database; nil to look at one only.
+    static func migrator(_ key: WrappedKey? = nil) -> DatabaseMigrator {
         var migrator = DatabaseMigrator()
         for (index, migration) in all.enumerated() {
             migrator.registerMigration(migration.name) { database in
                 try database.execute(sql: migration.sql)
+                if let code = migration.code {
+                    guard let key else { throw StoreError.locked("no key to seal it with") }
+                    try code(database, key)
+                }
                 try database.execute(sql: "PRAGMA user_version = \(index + 1)")
             }
         }
@@ -33,7 +41,7 @@ enum Migrations {
     ///   - rows: SQL that fills it.
     static func makeDatabase(at path: String, schema count: Int, rows: String) throws {
         let queue = try DatabaseQueue(path: path)
-        try migrator.migrate(queue, upTo: all[count - 1].name)
+        try migrator().migrate(queue, upTo: all[count - 1].name)
         try queue.write { try $0.execute(sql: rows) }
         try queue.close()
     }
@@ -234,5 +242,73 @@ extension Migrations {
           droppedThrough INTEGER NOT NULL
         ) STRICT;
         INSERT INTO eventLog (id, droppedThrough) VALUES (1, 0);
+        """
+}
+
+extension Migrations {
+    /// A device is on the list of a version or not; `label` is signed with `labelSignature`. A decision about a key
+    /// outlives the device; `trustPolicy` has the account's own under an empty `jid`.
+    fileprivate static let versionsToSealing = """
+        CREATE TABLE sealing (
+          id INTEGER PRIMARY KEY CHECK (id = 1),
+          origin TEXT NOT NULL,
+          salt BLOB,
+          operations INTEGER,
+          memory INTEGER,
+          wrappedKey BLOB NOT NULL,
+          swept INTEGER NOT NULL
+        ) STRICT;
+
+        ALTER TABLE device ADD COLUMN activeOmemo2 INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE device ADD COLUMN sendsOmemo2 INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE device ADD COLUMN label TEXT;
+        ALTER TABLE device ADD COLUMN labelSignature BLOB;
+        ALTER TABLE device ADD COLUMN healedAt INTEGER;
+
+        CREATE TABLE versionList (
+          account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
+          jid TEXT NOT NULL,
+          version TEXT NOT NULL,
+          fetchedAt INTEGER NOT NULL,
+          PRIMARY KEY (account, jid, version)
+        ) STRICT, WITHOUT ROWID;
+        INSERT INTO versionList SELECT account, jid, 'eu.siacs.conversations.axolotl', fetchedAt FROM deviceList;
+        DROP TABLE deviceList;
+        ALTER TABLE versionList RENAME TO deviceList;
+
+        CREATE TABLE trustDecision (
+          account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
+          jid TEXT NOT NULL,
+          curve25519 BLOB NOT NULL,
+          trust TEXT NOT NULL,
+          source TEXT NOT NULL,
+          decidedAt INTEGER NOT NULL,
+          checksum BLOB NOT NULL,
+          PRIMARY KEY (account, jid, curve25519)
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE pendingTrust (
+          id INTEGER PRIMARY KEY AUTOINCREMENT,
+          account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
+          senderKey BLOB NOT NULL,
+          owner TEXT NOT NULL,
+          key BLOB NOT NULL,
+          trust TEXT NOT NULL,
+          at INTEGER NOT NULL
+        ) STRICT;
+        CREATE INDEX pendingTrustBySender ON pendingTrust (account, senderKey);
+
+        CREATE TABLE trustPolicy (
+          account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
+          jid TEXT NOT NULL,
+          policy TEXT NOT NULL,
+          PRIMARY KEY (account, jid)
+        ) STRICT, WITHOUT ROWID;
+
+        ALTER TABLE chat ADD COLUMN optedOutAt INTEGER;
+        ALTER TABLE chat ADD COLUMN optOutReason TEXT;
+
+        ALTER TABLE message ADD COLUMN downgraded INTEGER NOT NULL DEFAULT 0;
+        CREATE INDEX messageHeld ON message (account, chat) WHERE state = 'held';
         """
 }

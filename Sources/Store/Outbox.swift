@@ -146,8 +146,8 @@ extension Transaction {
 
     // MARK: Acknowledgements
 
-    /// The server has taken responsibility for the stanzas up to `position` of this stream: deletes them,
-    /// moves their messages on to `server` and appends a `state` event for each.
+    /// The server has taken responsibility for the stanzas up to `position` of this stream: deletes them, moves
+    /// their messages, where no other stanza of theirs is left, on to `server` and appends a `state` event for each.
     ///
     /// - Returns: rows of the messages that moved, in the order of sending; those that had come further
     ///   already are not among them.
@@ -165,6 +165,8 @@ extension Transaction {
     static let selectAcknowledged = """
         SELECT m.id FROM outbox o CROSS JOIN message m ON m.id = o.message
         WHERE o.account = ?1 AND o.position > 0 AND o.position <= ?2 AND m.state IN ('queued', 'sent')
+          AND NOT EXISTS (
+            SELECT 1 FROM outbox r WHERE r.message = m.id AND (r.position IS NULL OR r.position > ?2))
         GROUP BY m.id ORDER BY min(o.position)
         """
 

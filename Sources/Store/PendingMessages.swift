@@ -4,7 +4,7 @@ extension Transaction {
     /// Messages that the server has not taken yet, or that failed; oldest first.
     /// - Parameters:
     ///   - account: only of this account; nil for all.
-    ///   - failed: those in the state `failed`, instead of those in `queued` and `sent`.
+    ///   - failed: those in the state `failed`, instead of those in `held`, `queued` and `sent`.
     public func pending(account: Int64?, failed: Bool, limit: Int) throws(StoreError) -> [StoredMessage] {
         try rows(failed ? Self.selectFailed : Self.selectPending, account, limit, read: Self.message)
     }
@@ -21,8 +21,9 @@ extension Transaction {
         \(selectMessages)
         WHERE m.id IN (
             SELECT message FROM outbox WHERE message IS NOT NULL
-            UNION SELECT id FROM message WHERE awaitsKeys AND state = 'queued')
-          AND m.direction = 'out' AND m.state IN ('queued', 'sent') AND m.account = coalesce(?1, m.account)
+            UNION SELECT id FROM message WHERE awaitsKeys AND state = 'queued'
+            UNION SELECT id FROM message WHERE state = 'held')
+          AND m.direction = 'out' AND m.state IN ('held', 'queued', 'sent') AND m.account = coalesce(?1, m.account)
         ORDER BY m.id LIMIT ?2
         """
 
@@ -32,7 +33,7 @@ extension Transaction {
     public func cancel(_ message: Int64, now: Int64) throws(StoreError) -> Bool {
         let isHere = try first(
             """
-            SELECT 1 FROM message WHERE id = ?1 AND direction = 'out' AND state = 'queued'
+            SELECT 1 FROM message WHERE id = ?1 AND direction = 'out' AND state IN ('held', 'queued')
               AND NOT EXISTS (SELECT 1 FROM outbox WHERE message = ?1 AND position IS NOT NULL)
             """, message
         ) { _ in true }

@@ -127,13 +127,12 @@ extension Transaction {
 
     /// Adds the signed pre-key that is published from now on.
     public func add(_ key: SignedPreKey, account: Int64) throws(StoreError) {
-        var checksum = self.checksum(of: key, account: account)
+        let sealed = sealing.seal(
+            key.keyPair.privateKey,
+            in: .signedPreKey(account, key.id, signature: key.signature, createdAt: key.createdAt))
         try run(
-            """
-            INSERT INTO signedPreKey (account, id, privateKey, signature, createdAt, checksum)
-            VALUES (?, ?, ?, ?, ?, ?)
-            """, account, key.id, key.keyPair.privateKey, key.signature, key.createdAt,
-            checksum.value)
+            "INSERT INTO signedPreKey (account, id, privateKey, signature, createdAt) VALUES (?, ?, ?, ?, ?)",
+            account, key.id, sealed, key.signature, key.createdAt)
     }
 
     /// The signed pre-keys that are kept, newest first; the first is the published one. Their ids tell the
@@ -156,61 +155,35 @@ extension Transaction {
     // MARK: Rows
 
     private func add(_ preKey: PreKey, account: Int64) throws(StoreError) {
-        let privateKey = preKey.keyPair.privateKey
-        var checksum = self.checksum(ofPreKey: preKey.id, privateKey, account: account)
+        let sealed = sealing.seal(preKey.keyPair.privateKey, in: .preKey(account, preKey.id))
         try run(
-            "INSERT INTO preKey (account, id, privateKey, checksum) VALUES (?, ?, ?, ?)", account, preKey.id,
-            privateKey, checksum.value)
+            "INSERT INTO preKey (account, id, privateKey) VALUES (?, ?, ?)", account, preKey.id, sealed)
     }
 
     private static func id(after last: UInt32) -> UInt32 {
         last < DeviceAddress.devices.upperBound ? last + 1 : 1
     }
 
-    fileprivate static let selectPreKeys = "SELECT id, privateKey, checksum FROM preKey WHERE account = ?"
+    fileprivate static let selectPreKeys = "SELECT id, privateKey FROM preKey WHERE account = ?"
 
     fileprivate static let selectSignedPreKeys = """
-        SELECT id, privateKey, signature, createdAt, checksum FROM signedPreKey WHERE account = ?
+        SELECT id, privateKey, signature, createdAt FROM signedPreKey WHERE account = ?
         """
 
     fileprivate func preKey(_ row: Row, account: Int64) throws(StoreError) -> PreKey {
         let id = try row.id(0)
-        let privateKey = row.withBytes(1) { SecretBytes($0) }
-        var checksum = self.checksum(ofPreKey: id, privateKey, account: account)
-        guard checksum.matches(row, 2), let keyPair = try? KeyPair(privateKey: privateKey) else {
-            throw .corrupt("checksum of preKey \(account)/\(id)")
-        }
+        guard let privateKey = sealing.open(row, 1, in: .preKey(account, id)),
+            let keyPair = try? KeyPair(privateKey: privateKey)
+        else { throw .corrupt("seal of preKey \(account)/\(id)") }
         return PreKey(id: id, keyPair: keyPair)
     }
 
     fileprivate func signedPreKey(_ row: Row, account: Int64) throws(StoreError) -> SignedPreKey {
-        let id = try row.id(0)
-        guard let keyPair = try? KeyPair(privateKey: row.withBytes(1) { SecretBytes($0) }) else {
-            throw .corrupt("key of signedPreKey \(account)/\(id)")
-        }
-        let key = SignedPreKey(id: id, keyPair: keyPair, signature: row.bytes(2), createdAt: row.integer(3))
-        var checksum = self.checksum(of: key, account: account)
-        guard checksum.matches(row, 4) else {
-            throw .corrupt("checksum of signedPreKey \(account)/\(id)")
-        }
-        return key
-    }
-
-    private func checksum(ofPreKey id: UInt32, _ privateKey: SecretBytes, account: Int64) -> Checksum {
-        var checksum = Checksum(of: "preKey")
-        checksum.add(account)
-        checksum.add(Int64(id))
-        checksum.add(privateKey)
-        return checksum
-    }
-
-    private func checksum(of key: SignedPreKey, account: Int64) -> Checksum {
-        var checksum = Checksum(of: "signedPreKey")
-        checksum.add(account)
-        checksum.add(Int64(key.id))
-        checksum.add(key.keyPair.privateKey)
-        checksum.add(key.signature)
-        checksum.add(key.createdAt)
-        return checksum
+        let (id, signature, createdAt) = (try row.id(0), row.bytes(2), row.integer(3))
+        let cell = Cell.signedPreKey(account, id, signature: signature, createdAt: createdAt)
+        guard let privateKey = sealing.open(row, 1, in: cell),
+            let keyPair = try? KeyPair(privateKey: privateKey)
+        else { throw .corrupt("seal of signedPreKey \(account)/\(id)") }
+        return SignedPreKey(id: id, keyPair: keyPair, signature: signature, createdAt: createdAt)
     }
 }

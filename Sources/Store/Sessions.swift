@@ -9,14 +9,12 @@ extension Transaction {
         account: Int64, _ address: DeviceAddress, _ version: ProtocolVersion
     ) throws(StoreError) -> SessionRecord? {
         try first(
-            "SELECT record, checksum FROM session WHERE account = ? AND jid = ? AND device = ? AND version = ?",
+            "SELECT record FROM session WHERE account = ? AND jid = ? AND device = ? AND version = ?",
             account, address.jid, address.device, version.rawValue
         ) { (row) throws(StoreError) in
-            var checksum = self.checksum(account, address, version)
-            row.withBytes(0) { checksum.add($0) }
-            guard checksum.matches(row, 1), let session = try? SessionRecord(serialized: row.bytes(0)) else {
-                throw .corrupt("checksum of session \(account)/\(address.jid)/\(address.device)")
-            }
+            guard let record = sealing.open(row, 0, in: .session(account, address, version)),
+                let session = try? SessionRecord(serialized: record.bytes)
+            else { throw .corrupt("seal of session \(account)/\(address.jid)/\(address.device)") }
             return session
         }
     }
@@ -25,14 +23,12 @@ extension Transaction {
     public func save(
         _ record: SessionRecord, account: Int64, _ address: DeviceAddress, _ version: ProtocolVersion
     ) throws(StoreError) {
-        let record = record.serialized()
-        var checksum = self.checksum(account, address, version)
-        checksum.add(record)
+        let sealed = sealing.seal(record.serialized(), in: .session(account, address, version))
         try run(
             """
-            INSERT INTO session (account, jid, device, version, record, checksum) VALUES (?, ?, ?, ?, ?, ?)
-            ON CONFLICT DO UPDATE SET record = excluded.record, checksum = excluded.checksum
-            """, account, address.jid, address.device, version.rawValue, record, checksum.value)
+            INSERT INTO session (account, jid, device, version, record) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT DO UPDATE SET record = excluded.record
+            """, account, address.jid, address.device, version.rawValue, sealed)
     }
 
     /// Forgets the sessions with a device, of one protocol version or of both.
@@ -44,16 +40,11 @@ extension Transaction {
             DELETE FROM session WHERE account = ?1 AND jid = ?2 AND device = ?3 AND (?4 IS NULL OR version = ?4)
             """, account, address.jid, address.device, version?.rawValue)
     }
+}
 
-    /// The record is still to be added.
-    func checksum(
-        _ account: Int64, _ address: DeviceAddress, _ version: ProtocolVersion
-    ) -> Checksum {
-        var checksum = Checksum(of: "session")
-        checksum.add(account)
-        checksum.add(address.jid.description)
-        checksum.add(Int64(address.device))
-        checksum.add(version.rawValue)
-        return checksum
+extension Cell {
+    static func session(_ account: Int64, _ address: DeviceAddress, _ version: ProtocolVersion) -> Cell {
+        session(
+            account, jid: address.jid.description, device: address.device, version: version.rawValue)
     }
 }

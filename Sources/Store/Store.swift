@@ -1,5 +1,6 @@
 // Opens the one database, runs transactions on it, closes it.
 import GRDB
+public import IMCrypto
 import Synchronization
 
 /// Everything imd keeps: accounts, keys, messages, what waits to be sent, the event log.
@@ -12,9 +13,11 @@ public final class Store: Sendable {
     private let onCommit: @Sendable (Int64) -> Void
     private let commits = Atomic<Int>(0)
     let checks = Checks()
+    let sealing: Sealing
 
-    init(pool: DatabasePool, onCommit: @escaping @Sendable (Int64) -> Void) {
+    init(pool: DatabasePool, sealing: Sealing, onCommit: @escaping @Sendable (Int64) -> Void) {
         self.pool = pool
+        self.sealing = sealing
         self.onCommit = onCommit
     }
 
@@ -23,30 +26,44 @@ public final class Store: Sendable {
     /// - Parameters:
     ///   - path: of the file. File 0600 in a folder 0700, both the user's own; SQLite keeps `-wal` and `-shm`
     ///     files beside it.
+    ///   - unlock: gives the key under which the database keeps its own.
     ///   - onCommit: called after each commit that appended events, with the highest event number, on the
     ///     writer's queue: return at once and do not wait for the store.
-    /// - Throws: `.newer`, `.corrupt`, `.permissions`, `.full`, `.readOnly`, `.busy`, `.io`. A refused file
-    ///   is left as it was.
+    /// - Throws: `.newer`, `.corrupt`, `.permissions`, `.full`, `.readOnly`, `.busy`, `.io`, `.locked`, and what
+    ///   `unlock` throws. A refused file is left as it was.
     public static func open(
-        at path: String, onCommit: @escaping @Sendable (_ lastEventNumber: Int64) -> Void = { _ in }
-    ) throws(StoreError) -> Store {
+        at path: String, unlock: Unlock,
+        onCommit: @escaping @Sendable (_ lastEventNumber: Int64) -> Void = { _ in }
+    ) throws -> Store {
         let isNew = try DatabaseFile.prepare(path)
-        if !isNew { try DatabaseFile.examine(path, migrator: Migrations.migrator) }
+        if !isNew { try DatabaseFile.examine(path, migrator: Migrations.migrator()) }
         do {
             let pool = try DatabasePool(path: path, configuration: configuration)
             try pool.writeWithoutTransaction { database in
                 // GRDB sets NORMAL whenever it opens a pool, which may lose commits at power loss.
                 try database.execute(sql: "PRAGMA synchronous = FULL")
             }
-            try Migrations.migrator.migrate(pool)
-            let store = Store(pool: pool, onCommit: onCommit)
+            let key = try pool.read { try WrappedKey.unlock($0, unlock) }
+            try Migrations.migrator(key).migrate(pool)
+            try sweep(pool)
+            let store = Store(pool: pool, sealing: key.sealing, onCommit: onCommit)
             guard try store.settings() == .required else {
                 throw StoreError.io("could not set synchronous, journal_mode or foreign_keys")
             }
             try DatabaseFile.checkCompanions(of: path)
             return store
         } catch {
-            throw StoreError(database: error)
+            throw StoreError(error) ?? error
+        }
+    }
+
+    /// What was in clear before it was sealed is still in the file's free places, until all of it is written anew.
+    private static func sweep(_ pool: DatabasePool) throws {
+        try pool.writeWithoutTransaction { database in
+            guard try Int.fetchOne(database, sql: "SELECT swept FROM sealing") == 0 else { return }
+            try database.execute(sql: "VACUUM")
+            try database.execute(sql: "UPDATE sealing SET swept = 1")
+            try database.checkpoint(.truncate)
         }
     }
 
@@ -101,7 +118,7 @@ public final class Store: Sendable {
     }
 
     private func drain(_ database: Database) {
-        let commit = GroupCommit(database: database, onCommit: onCommit)
+        let commit = GroupCommit(database: database, sealing: sealing, onCommit: onCommit)
         while true {
             let group = queue.take()
             if group.isEmpty { return }
@@ -124,7 +141,7 @@ public final class Store: Sendable {
 
     private func readHere<T>(_ body: (Transaction) throws -> T) throws -> T {
         try pool.unsafeRead { database in
-            let transaction = Transaction(database)
+            let transaction = Transaction(database, sealing)
             try transaction.run("BEGIN DEFERRED TRANSACTION")
             defer { if database.isInsideTransaction { try? database.rollback() } }
             let value = try body(transaction)

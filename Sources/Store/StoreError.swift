@@ -15,6 +15,8 @@ public enum StoreError: Error, Equatable, Sendable {
     case readOnly
     /// The file or its folder belongs to somebody else or is open to others. Says which and what to change.
     case permissions(String)
+    /// The key that was given does not open what the database keeps sealed.
+    case locked(String)
     /// Another process holds the database's write lock.
     case busy
     /// A row that must be unique is there already, or one it refers to is missing.
@@ -35,6 +37,7 @@ extension StoreError: CustomStringConvertible {
         case .full: "no space left for the database"
         case .readOnly: "the database cannot be written"
         case .permissions(let what): "unsafe permissions: \(what)"
+        case .locked(let what): "the database cannot be opened: \(what)"
         case .busy: "another process is writing to the database"
         case .constraint(let what): "the database refused a row: \(what)"
         case .closed: "the database is closed"

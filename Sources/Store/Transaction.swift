@@ -7,6 +7,7 @@ import GRDBSQLite
 /// Its methods are in one file per table. All of them throw `StoreError`; a body that lets one out is rolled back.
 public struct Transaction {
     let database: Database
+    let sealing: Sealing
     let scope: Scope
 
     /// What outlives a single statement but not the transaction.
@@ -18,8 +19,9 @@ public struct Transaction {
         var lastEventNumber: Int64?
     }
 
-    init(_ database: Database, scope: Scope = Scope()) {
+    init(_ database: Database, _ sealing: Sealing, scope: Scope = Scope()) {
         self.database = database
+        self.sealing = sealing
         self.scope = scope
     }
 }

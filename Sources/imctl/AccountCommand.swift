@@ -1,14 +1,16 @@
 // imctl account: add, list, remove, connect, disconnect.
 
 import ArgumentParser
-import Glibc
 import LocalAPI
 
 /// `imctl account`.
 struct AccountCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "account", abstract: "Add, list and remove accounts, take them on and off line.",
-        subcommands: [Add.self, List.self, Remove.self, Connect.self, Disconnect.self])
+        commandName: "account",
+        abstract: "Add, list and remove accounts, take them on and off line, back them up.",
+        subcommands: [
+            Add.self, List.self, Remove.self, Connect.self, Disconnect.self, Export.self, Import.self,
+        ])
 
     /// `imctl account add`.
     struct Add: ParsableCommand {
@@ -54,7 +56,7 @@ struct AccountCommand: ParsableCommand {
             let client = try Daemon.connect()
             var params = AccountAdd.Params(
                 jid: jid, passwordCommand: passwordCommand, server: server, tls: tls,
-                caFile: try caFile.map(absolute), allowPlain: allowPlain ? true : nil,
+                caFile: try caFile.map(absolutePath), allowPlain: allowPlain ? true : nil,
                 wait: noWait ? false : nil,
                 timeout: timeout)
             if passwordCommand == nil {
@@ -63,16 +65,6 @@ struct AccountCommand: ParsableCommand {
             }
             let status = try client.call(AccountAdd.self, params, timeout: Double(timeout ?? 30) + 30)
             try AccountCommand.show(status, AccountAdd.self, output)
-        }
-
-        /// imd has another working directory.
-        private func absolute(_ path: String) throws(UserError) -> String {
-            if path.hasPrefix("/") { return path }
-            guard let folder = getcwd(nil, 0) else {
-                throw UserError(.unreadableFile, "the current folder is gone, so \(path) cannot be found")
-            }
-            defer { free(folder) }
-            return String(cString: folder) + "/" + path
         }
     }
 

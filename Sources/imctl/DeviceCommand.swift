@@ -1,13 +1,17 @@
-// imctl device: which devices can read, and how far they are trusted.
+// imctl device: which devices can read, how far they are trusted, and what a person decides about them.
 
 import ArgumentParser
+import Glibc
 import LocalAPI
 
 /// `imctl device`.
 struct DeviceCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "device", abstract: "List the OMEMO devices of a contact or of yourself.",
-        subcommands: [List.self])
+        commandName: "device", abstract: "List and verify the OMEMO devices of a contact or of yourself.",
+        subcommands: [
+            List.self, DeviceVerifyCommand.self, DeviceTrustCommand.self, Distrust.self, QR.self, Reset.self,
+            Remove.self,
+        ])
 
     /// `imctl device list`.
     struct List: ParsableCommand {
@@ -21,25 +25,127 @@ struct DeviceCommand: ParsableCommand {
             let result = try Daemon.call(DeviceList.self, .init(jid: jid, account: choice.account))
             for device in result.devices {
                 if output.json {
-                    Output.json(try encoded(device))
+                    Output.json(try JSONValue(encoding: device))
                 } else {
-                    show(device)
+                    DeviceCommand.show(device)
                 }
             }
         }
+    }
 
-        private func encoded(_ device: DeviceList.Device) throws -> JSONValue {
-            try JSONValue(encoding: device)
-        }
+    /// `imctl device distrust`.
+    struct Distrust: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Never send to a device again.")
+        @Argument(help: "The contact, user@host.")
+        var jid: String
+        @Argument(help: "The device's id or fingerprint; all devices when absent.")
+        var device: String?
+        @OptionGroup var choice: AccountOption
+        @OptionGroup var output: JSONOption
 
-        /// `DEVICE TRUST FINGERPRINT`, then what is out of the ordinary in brackets.
-        private func show(_ device: DeviceList.Device) {
-            let fingerprint =
-                device.fingerprint.map { Output.fingerprint(Output.safe($0)) } ?? "(not fetched yet)"
-            var line = "\(device.device) \(device.trust.rawValue) \(fingerprint)"
-            if device.own { line += " [this imd]" }
-            if !device.active { line += " [not active]" }
-            Output.line(line)
+        func run() throws {
+            let params = DeviceTrust.Params(jid: jid, trust: .distrusted, account: choice.account)
+            let result = try Daemon.call(DeviceTrust.self, params.naming(device))
+            try DeviceCommand.show(result, DeviceTrust.self, output)
         }
+    }
+
+    /// `imctl device qr`.
+    struct QR: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Draw a QR code by which others verify your devices.",
+            discussion: "Conversations and others scan it from the screen.")
+        @Argument(help: "Somebody else's verified devices, user@host; yours when absent.")
+        var jid: String?
+        @Flag(help: "Print the link in it instead.")
+        var uri = false
+        @OptionGroup var choice: AccountOption
+
+        func run() throws {
+            let result = try Daemon.call(
+                DeviceURI.self, .init(jid: jid, qr: !uri, account: choice.account))
+            for line in QRDrawing.lines(result.qr ?? []) where !uri { Output.line(line) }
+            Output.line(Output.safe(result.uri))
+        }
+    }
+
+    /// `imctl device reset`.
+    struct Reset: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Start new sessions, where messages cannot be read on one side.")
+        @Argument(help: "The contact, user@host.")
+        var jid: String
+        @Argument(help: "The device's id; all listed devices when absent.")
+        var device: UInt32?
+        @Flag(help: "Forget their keys too, also one that has changed.")
+        var forget = false
+        @Flag(help: "Do not ask.")
+        var yes = false
+        @OptionGroup var choice: AccountOption
+
+        func run() throws {
+            if forget, !yes {
+                try Terminal.confirm("Forget the keys of \(jid) and take what its server gives instead?")
+            }
+            let result = try Daemon.call(
+                DeviceReset.self,
+                .init(jid: jid, device: device, forget: forget ? true : nil, account: choice.account))
+            for device in result.devices { Output.line("\(device)") }
+        }
+    }
+
+    /// `imctl device remove`.
+    struct Remove: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Take an old device of yours off the list: nobody writes to it any more.")
+        @Argument(help: "The device's id.")
+        var device: UInt32
+        @Flag(help: "Do not ask.")
+        var yes = false
+        @OptionGroup var choice: AccountOption
+
+        func run() throws {
+            if !yes { try Terminal.confirm("Take device \(device) off your device list?") }
+            _ = try Daemon.call(DeviceRemove.self, .init(device: device, account: choice.account))
+        }
+    }
+
+    /// `DEVICE TRUST FINGERPRINT`, then what is out of the ordinary in brackets.
+    static func show(_ device: DeviceList.Device) {
+        let fingerprint =
+            device.fingerprint.map { Output.fingerprint(Output.safe($0)) } ?? "(not fetched yet)"
+        var line = "\(device.device) \(device.trust.rawValue) \(fingerprint)"
+        if device.own { line += " [this imd]" }
+        if let label = device.label { line += " [\(Output.safe(label))]" }
+        if device.versions == [.omemo2] { line += " [omemo:2]" }
+        if !device.active { line += " [not active]" }
+        if device.active, !device.receives, !device.own { line += " [gets nothing]" }
+        Output.line(line)
+    }
+
+    /// What a decision changed, and on standard error what followed from it.
+    static func show<M: Method>(
+        _ result: TrustResult, _ method: M.Type, _ output: JSONOption
+    ) throws where M.Result == TrustResult {
+        if output.json {
+            try Output.json(method, result)
+        } else {
+            for device in result.devices { show(device) }
+        }
+        try Output.flush()
+        if result.released > 0 { Output.diagnose("note", "\(result.released) held messages go out now") }
+        if result.cancelled > 0 { Output.diagnose("note", "\(result.cancelled) held messages have failed") }
+    }
+}
+
+extension DeviceTrust.Params {
+    /// One device, by its id or its fingerprint.
+    func naming(_ device: String?) -> DeviceTrust.Params {
+        var params = self
+        if let device {
+            params.device = UInt32(device)
+            params.fingerprint = params.device == nil ? device : nil
+        }
+        return params
     }
 }

@@ -14,8 +14,9 @@ struct Imctl: ParsableCommand {
         subcommands: [
             AccountCommand.self, SendCommand.self, OutboxCommand.self, ReceiveCommand.self,
             DisplayedCommand.self, HistoryCommand.self, StatusCommand.self, DoctorCommand.self,
-            ContactCommand.self, PresenceCommand.self, DeviceCommand.self, EventsCommand.self,
-            ConsumerCommand.self, CallCommand.self, InternalManCommand.self, InternalAPICommand.self,
+            ContactCommand.self, PresenceCommand.self, DeviceCommand.self, EncryptionCommand.self,
+            EventsCommand.self, ConsumerCommand.self, CallCommand.self, InternalManCommand.self,
+            InternalAPICommand.self,
         ])
 }
 

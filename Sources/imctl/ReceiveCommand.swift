@@ -105,7 +105,9 @@ enum MessageLine {
     static func show(_ message: Message, namesChat: Bool = true) {
         var marks: [String] = []
         if message.direction == .out, namesChat { marks.append("to \(Output.safe(message.chat))") }
-        if message.encryption == nil { marks.append("plaintext") }
+        if message.encryption == nil {
+            marks.append(message.warning == nil ? "plaintext" : "plaintext in an encrypted chat")
+        }
         switch message.state {
         case .queued, .sent: marks.append(message.state?.rawValue ?? "")
         case .failed: marks.append("failed" + (message.reason.map { ": \(Output.safe($0))" } ?? ""))

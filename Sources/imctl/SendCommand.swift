@@ -50,7 +50,7 @@ struct SendCommand: ParsableCommand {
             Output.line(Output.safe(result.id))
         }
         try Output.flush()
-        for device in result.excluded {
+        for device in result.excluded where result.state != .held {
             Output.diagnose(
                 "warning",
                 "device \(device.device) of \(device.jid) cannot read this message: \(device.reason)")
@@ -93,6 +93,7 @@ struct SendCommand: ParsableCommand {
 
     /// The id is printed either way; the exit status tells whether what was asked for is true.
     private func check(_ result: MessageSend.Result) throws {
+        if result.state == .held { throw held(result) }
         guard let reached = result.state.progress else {
             let reason = result.reason.map { ": \($0)" } ?? ""
             Output.diagnose("error", "the message was not delivered\(reason)")
@@ -111,6 +112,21 @@ struct SendCommand: ParsableCommand {
                 ? "nothing is lost: the contact gets it when it is online; see \"imctl history \(result.chat)\""
                 : "nothing is lost: it still goes out; see \"imctl outbox list\"")
         throw ExitCode(ErrorCode.timeout.exitCode)
+    }
+}
+
+extension SendCommand {
+    /// It goes out by itself once a person has decided.
+    private func held(_ result: MessageSend.Result) -> ExitCode {
+        for device in result.excluded where device.jid == result.chat {
+            Output.diagnose(
+                "warning", "device \(device.device) of \(device.jid) is not trusted: \(device.reason)")
+        }
+        Output.diagnose("error", "the message is held until you decide about the devices of \(result.chat)")
+        Output.diagnose(
+            "hint",
+            "imctl device verify \(result.chat), or take it back: imctl outbox cancel \(result.id)")
+        return ExitCode(ErrorCode.noTrustedDevice.exitCode)
     }
 }
 

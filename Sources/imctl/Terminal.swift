@@ -26,10 +26,42 @@ enum Terminal {
         }
     }
 
+    /// Asks for the password on the terminal.
+    static func password(for jid: String) throws(UserError) -> String {
+        try secret("Password for \(TerminalText.escape(jid, keepsLines: false)): ")
+    }
+
+    /// A new passphrase, asked for twice.
+    static func newPassphrase() throws(UserError) -> String {
+        let first = try secret("New passphrase: ")
+        guard try first == secret("The same again: ") else {
+            throw UserError(.usage, "the two passphrases differ", hint: "try again")
+        }
+        return first
+    }
+
+    /// A line that is typed and seen.
+    static func line(_ prompt: String) -> String? {
+        say(prompt, STDERR_FILENO)
+        return readLine(strippingNewline: true)
+    }
+
+    /// - Throws: `.usage` unless the user agrees; without a terminal nobody can be asked.
+    static func confirm(_ question: String) throws(UserError) {
+        guard isatty(STDIN_FILENO) == 1 else {
+            throw UserError(
+                .usage, "this cannot be undone, and there is no terminal to ask on", hint: "add --yes")
+        }
+        let answer = line("\(TerminalText.escape(question, keepsLines: false)) [y/N] ")
+        guard let answer, ["y", "yes"].contains(answer.lowercased()) else {
+            throw UserError(.usage, "nothing was done")
+        }
+    }
+
     /// Asks on the terminal, echo off.
     ///
     /// - Throws: `.usage` where there is no terminal.
-    static func password(for jid: String) throws(UserError) -> String {
+    static func secret(_ prompt: String) throws(UserError) -> String {
         let terminal = open("/dev/tty", O_RDWR | O_CLOEXEC)
         guard terminal >= 0 else {
             throw UserError(
@@ -37,7 +69,7 @@ enum Terminal {
                 hint: "use --password-stdin or --password-command")
         }
         defer { close(terminal) }
-        say("Password for \(TerminalText.escape(jid, keepsLines: false)): ", terminal)
+        say(prompt, terminal)
         var settings = termios()
         guard tcgetattr(terminal, &settings) == 0 else {
             throw UserError(.inputOutput, "cannot turn off the terminal's echo")
@@ -71,6 +103,21 @@ enum Terminal {
             throw UserError(.badText, "the password is not one line of UTF-8")
         }
         return text
+    }
+
+    /// The first line that can be read from a descriptor the caller opened.
+    static func line(from descriptor: Int32) throws(UserError) -> String {
+        var (typed, byte): ([UInt8], UInt8) = ([], 0)
+        while typed.count < 4096 {
+            let count = read(descriptor, &byte, 1)
+            if count < 0 {
+                throw UserError(
+                    .usage, "descriptor \(descriptor) cannot be read", hint: "open it for reading")
+            }
+            if count == 0 || byte == 0x0a { break }
+            typed.append(byte)
+        }
+        return try checked(password: typed)
     }
 
     /// A message text from standard input, exactly one line feed at its end removed.

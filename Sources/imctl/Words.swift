@@ -5,4 +5,6 @@ public import LocalAPI
 
 extension AccountAdd.TLS: ExpressibleByArgument {}
 extension MessageSend.Wait: ExpressibleByArgument {}
+extension Policy: ExpressibleByArgument {}
 extension Show: ExpressibleByArgument {}
+extension Trust: ExpressibleByArgument {}

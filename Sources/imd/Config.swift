@@ -2,6 +2,8 @@
 import Foundation
 import LocalAPI
 import Logging
+import OMEMO
+import Store
 import TOMLKit
 
 struct Config: Equatable, Sendable {
@@ -13,6 +15,12 @@ struct Config: Equatable, Sendable {
     var eventLimit = 1_000_000
     /// `first-login-history`: how many messages a new account takes from the server's archive; 0 for none.
     var firstLoginHistory = 50
+    /// `device-label`: what others see beside our device's id; empty for nothing.
+    var deviceLabel = "imd"
+    /// `[storage] key`: where the key comes from that the database is sealed with.
+    var keyOrigin = KeyOrigin.file
+    /// `[trust]` and `[account."JID".trust]`.
+    var trust = TrustSettings()
 
     init() {}
 
@@ -44,43 +52,64 @@ struct Config: Equatable, Sendable {
         } catch {
             throw UserError(.configuration, "\(path) is not valid TOML", hint: "see imd(1), FILES")
         }
+        let fail = ConfigFailure(path: path, text: text)
         for key in table.keys {
-            let place = Self.line(of: key, in: text).map { "\(path):\($0)" } ?? path
             switch key {
-            case "log-level":
-                guard let level = table[key]?.string.flatMap(Logger.Level.init(rawValue:)) else {
-                    let levels = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
-                    throw UserError(.configuration, "\(place): log-level takes one of \(levels)", hint: nil)
+            case "log-level": logLevel = try Self.word(table, key, fail)
+            case "event-days": eventDays = try Self.number(1...36_500, table, key, fail)
+            case "event-limit": eventLimit = try Self.number(1000...1_000_000_000, table, key, fail)
+            case "first-login-history": firstLoginHistory = try Self.number(0...10_000, table, key, fail)
+            case "device-label": deviceLabel = try Self.label(table, key, fail)
+            case "storage":
+                let storage = try Self.table(table, key, fail)
+                for key in storage.keys {
+                    guard key == "key" else { throw fail.unknown(key) }
+                    keyOrigin = try Self.word(storage, key, fail)
                 }
-                logLevel = level
-            case "event-days": eventDays = try Self.number(1...36_500, table, key, place)
-            case "event-limit": eventLimit = try Self.number(1000...1_000_000_000, table, key, place)
-            case "first-login-history": firstLoginHistory = try Self.number(0...10_000, table, key, place)
-            default:
-                throw UserError(
-                    .configuration, "\(place): unknown key '\(key)'", hint: "see imd(1), FILES")
+            case "trust": try trust.read(try Self.table(table, key, fail), fail)
+            case "account": try trust.read(accounts: try Self.table(table, key, fail), fail)
+            default: throw fail.unknown(key)
             }
         }
     }
 
-    private static func number(
-        _ range: ClosedRange<Int>, _ table: TOMLTable, _ key: String, _ place: String
-    ) throws(UserError) -> Int {
-        guard let value = table[key]?.int, range.contains(value) else {
-            throw UserError(
-                .configuration,
-                "\(place): \(key) takes a whole number from \(range.lowerBound) to \(range.upperBound)",
-                hint: "see imd(1), FILES")
+    private static func table(
+        _ table: TOMLTable, _ key: String, _ fail: ConfigFailure
+    ) throws(UserError) -> TOMLTable {
+        guard let value = table[key]?.table else { throw fail.at(key, "\(key) takes a table") }
+        return value
+    }
+
+    private static func word<T: RawRepresentable<String> & CaseIterable>(
+        _ table: TOMLTable, _ key: String, _ fail: ConfigFailure
+    ) throws(UserError) -> T {
+        guard let value = table[key]?.string.flatMap(T.init(rawValue:)) else {
+            let words = T.allCases.map(\.rawValue).joined(separator: ", ")
+            throw fail.at(key, "\(key) takes one of \(words)")
         }
         return value
     }
 
-    /// The parser does not keep the places of values. Nil where the key is written in a way of its own.
-    private static func line(of key: String, in text: String) -> Int? {
-        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-        let index = lines.firstIndex { line in
-            line.prefix { $0 != "=" }.trimmingCharacters(in: .whitespaces) == key
+    /// Others show it: no longer than XEP-0384 §5.3.1 recommends, and nothing that controls a terminal.
+    private static func label(
+        _ table: TOMLTable, _ key: String, _ fail: ConfigFailure
+    ) throws(UserError) -> String {
+        guard let label = table[key]?.string, label.unicodeScalars.count < OMEMO.DeviceList.maxLabelCount,
+            !label.unicodeScalars.contains(where: TerminalText.isUnsafe)
+        else {
+            throw fail.at(
+                key, "\(key) takes a text of fewer than \(OMEMO.DeviceList.maxLabelCount) characters")
         }
-        return index.map { $0 + 1 }
+        return label
+    }
+
+    private static func number(
+        _ range: ClosedRange<Int>, _ table: TOMLTable, _ key: String, _ fail: ConfigFailure
+    ) throws(UserError) -> Int {
+        guard let value = table[key]?.int, range.contains(value) else {
+            throw fail.at(
+                key, "\(key) takes a whole number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return value
     }
 }

@@ -14,10 +14,10 @@ enum Daemon {
         try Paths.makePrivate(paths.socket.directory)
         let lock = try InstanceLock(path: paths.lock)
         let feed = EventFeed()
-        let store = try open(paths, feed)
+        let store = try open(paths, config.keyOrigin, feed)
         let group = MultiThreadedEventLoopGroup.singleton
         let accounts = Accounts(
-            store: store, group: group, history: config.firstLoginHistory, log: log)
+            store: store, group: group, config: config, log: log)
         var dispatcher = Dispatcher(log: log)
         Handlers(
             accounts: accounts, store: store, feed: feed, paths: paths, startedAt: Clock.now()
@@ -55,11 +55,40 @@ enum Daemon {
         log.info("stopped")
     }
 
-    private static func open(_ paths: Paths, _ feed: EventFeed) throws(UserError) -> Store {
+    private static func open(
+        _ paths: Paths, _ origin: KeyOrigin, _ feed: EventFeed
+    ) throws(UserError) -> Store {
+        let keys = Keys(paths: paths)
+        return try opening(paths) { () throws in
+            try Store.open(
+                at: paths.database, unlock: { try keys.unlock($0, configured: origin) },
+                onCommit: { feed.committed($0) })
+        }
+    }
+
+    /// Has the key come from elsewhere from now on. Not while a daemon runs.
+    static func changeKey(_ paths: Paths, to origin: KeyOrigin) throws(UserError) {
+        try Paths.makePrivate(paths.data)
+        let lock = try InstanceLock(path: paths.lock)
+        let keys = Keys(paths: paths)
+        try opening(paths) { () throws in
+            let store = try Store.open(at: paths.database, unlock: { try keys.unlock($0, configured: nil) })
+            let (wrapping, key) = try keys.make(origin)
+            try store.rewrap(wrapping, key: key)
+            try store.close()
+        }
+        extend(lock)
+    }
+
+    private static func opening<T>(_ paths: Paths, _ body: () throws -> T) throws(UserError) -> T {
         do {
-            return try Store.open(at: paths.database) { feed.committed($0) }
-        } catch {
+            return try body()
+        } catch let error as UserError {
+            throw error
+        } catch let error as StoreError {
             throw error.userError
+        } catch {
+            throw UserError(.internalError, "cannot open \(paths.database): \(error)")
         }
     }
 
@@ -92,6 +121,10 @@ extension StoreError {
             UserError(.configuration, "\(self)", hint: "the files must be your own, with mode 0600")
         case .newer:
             UserError(.storage, "\(self)", hint: "install the newer imd again, or move the database away")
+        case .locked:
+            UserError(
+                .configuration, "\(self)",
+                hint: "bring back the key that was used before, or move the database away; see imd(1), KEYS")
         case .corrupt:
             UserError(
                 .storage, "\(self)",

@@ -3,6 +3,7 @@ public import ArgumentParser
 import Foundation
 import LocalAPI
 public import Logging
+public import Store
 import Synchronization
 
 @main
@@ -19,11 +20,17 @@ struct IMD: AsyncParsableCommand {
     @Option(name: .customLong("log-level"), help: "trace, debug, info, notice, warning, error or critical.")
     var logLevel: Logger.Level?
 
+    @Option(
+        name: .customLong("change-key"),
+        help: "Have the database's key come from file, secret-service, credential or passphrase, and end.")
+    var changeKey: KeyOrigin?
+
     func run() async throws {
         do throws(UserError) {
             try Hardening.apply()
             let paths = try Paths(environment: ProcessInfo.processInfo.environment)
             let config = try Config(path: paths.configuration)
+            if let changeKey { return try Daemon.changeKey(paths, to: changeKey) }
             LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
             var log = Logger(label: "imd")
             log.logLevel = logLevel ?? config.logLevel
@@ -42,3 +49,4 @@ struct IMD: AsyncParsableCommand {
 }
 
 extension Logger.Level: @retroactive ExpressibleByArgument {}
+extension KeyOrigin: ExpressibleByArgument {}

@@ -12,11 +12,16 @@ struct Paths: Sendable {
 
     var database: String { data + "/imd.sqlite" }
     var lock: String { data + "/lock" }
+    /// The key file, where that is what seals the database.
+    var key: String { data + "/key" }
+    /// Where systemd puts the credentials of the service; nil without any.
+    let credentials: String?
 
     init(environment: [String: String]) throws(UserError) {
         let home = environment["HOME"] ?? ""
         configuration = try Self.base("XDG_CONFIG_HOME", home + "/.config", environment) + "/imd/config.toml"
         data = try Self.base("XDG_DATA_HOME", home + "/.local/share", environment) + "/imd"
+        credentials = environment["CREDENTIALS_DIRECTORY"].flatMap { $0.hasPrefix("/") ? $0 : nil }
         socket = try SocketPath(runtimeDirectory: environment["XDG_RUNTIME_DIR"])
     }
 

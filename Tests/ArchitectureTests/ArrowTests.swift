@@ -43,9 +43,9 @@ struct ArrowTests {
         "LocalAPI": [],
         "imctl": ["LocalAPI", "ArgumentParser"],
         "imd": [
-            "CLinux", "IMCrypto", "XMPP", "OMEMO", "Store", "LocalAPI", "NIOCore", "NIOPosix", "NIOSSL",
-            "NIOTLS",
-            "NIOConcurrencyHelpers", "Crypto", "SwiftASN1", "Logging", "ServiceLifecycle", "ArgumentParser",
+            "CLinux", "CQRencode", "IMCrypto", "XMPP", "OMEMO", "Store", "LocalAPI", "NIOCore", "NIOPosix",
+            "NIOSSL", "NIOTLS", "NIOConcurrencyHelpers", "Crypto", "SwiftASN1", "Logging", "ServiceLifecycle",
+            "ArgumentParser",
             "TOMLKit",
         ],
     ]

@@ -3,6 +3,7 @@
 import faults
 import pytest
 from harness import BIN, Ejabberd, Imd, Peer, Prosody
+from servers import CIRCLE
 
 
 def pytest_report_header():
@@ -48,6 +49,26 @@ def ejabberd():
     names = [f"user{number}" for number in range(16)]
     with Ejabberd(names, ["--mutual"]) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def prosody_circles():
+    options = ["--mam", "--mutual", "--circle", str(CIRCLE), "--capture", "--nodelay"]
+    with Prosody([f"user{number}" for number in range(64 * CIRCLE)], options) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ejabberd_circles():
+    options = ["--mutual", "--circle", str(CIRCLE)]
+    with Ejabberd([f"user{number}" for number in range(64 * CIRCLE)], options) as server:
+        yield server
+
+
+@pytest.fixture(params=["prosody", "ejabberd"])
+def place(request):
+    """A server with an archive, each test through both kinds; `place.circle()` are users who know each other."""
+    return request.getfixturevalue(f"{request.param}_circles")
 
 
 @pytest.fixture

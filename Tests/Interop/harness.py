@@ -16,11 +16,13 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 from servers import ROOT, Ejabberd, Prosody, User  # noqa: F401 (the tests take them from here)
 
 BIN = (ROOT / os.environ.get("IMD_BIN_DIR", ".build/debug")).absolute()
-LEGACY = "eu.siacs.conversations.axolotl"
+LEGACY, OMEMO2 = "eu.siacs.conversations.axolotl", "urn:xmpp:omemo:2"
+LISTS = {"legacy": f"{LEGACY}.devicelist", "omemo2": f"{OMEMO2}:devices"}
 
 # Exit statuses of imctl, sysexits(3).
 USAGE, DATAERR, NOINPUT, NOUSER, NOHOST, UNAVAILABLE, SOFTWARE = 64, 65, 66, 67, 68, 69, 70
@@ -50,6 +52,35 @@ def assert_explained(text):
 
 def bare(jid):
     return jid.split("/")[0]
+
+
+def device_list(version, ids):
+    """The XML of a published list with exactly these devices."""
+    name, namespace = {"legacy": ("list", LEGACY), "omemo2": ("devices", OMEMO2)}[version]
+    return f"<{name} xmlns='{namespace}'>" + "".join(f"<device id='{id}'/>" for id in ids) + f"</{name}>"
+
+
+def encrypted_stanzas(capture, device):
+    """What a device sent, oldest first: version, id of the message, and the devices it has keys for.
+
+    `capture` is that of a server; a stanza may be there twice.
+    """
+    found = []
+    for line in capture.splitlines():
+        if f"sid='{device}'" not in line and f'sid="{device}"' not in line:
+            continue
+        stanza = ElementTree.fromstring(line)
+        for version, namespace in (("legacy", LEGACY), ("omemo2", OMEMO2)):
+            for header in stanza.findall(f"{{{namespace}}}encrypted/{{{namespace}}}header[@sid='{device}']"):
+                keys = {int(key.get("rid")) for key in header.iter(f"{{{namespace}}}key")}
+                if (version, stanza.get("id"), keys) not in found:
+                    found.append((version, stanza.get("id"), keys))
+    return found
+
+
+def bundle_item(version, device):
+    """Node and item id of a published bundle."""
+    return (f"{LEGACY}.bundles:{device}", "current") if version == "legacy" else (f"{OMEMO2}:bundles", str(device))
 
 
 class Imd:
@@ -187,6 +218,17 @@ class Imd:
                 if event["type"] == "message" and bare(event["from"]) != self.user.jid:
                     found.append(event)
         return found
+
+    def told(self, *types, **wanted):
+        """Every event in its log that has one of these types and these members."""
+        with Api(self) as api:
+            api.call("event.subscribe", since=0, types=list(types))
+            events = api.events_until_caught_up()
+        return [event for event in events if wanted.items() <= event.items()]
+
+    def devices(self, jid):
+        """The devices it knows of somebody, by id."""
+        return {device["device"]: device for device in self.call("device.list", jid=jid)["devices"]}
 
     def call(self, method, **params):
         """One call over a connection of its own."""
@@ -326,12 +368,31 @@ class Peer:
     def send(self, to, body, plain=False, **more):
         self._tell(do="send", to=to, body=body, plain=plain, **more)
 
-    def burst(self, to, count, size):
-        self._tell(do="burst", to=to, count=count, size=size)
+    def burst(self, to, count, size, **more):
+        self._tell(do="burst", to=to, count=count, size=size, **more)
 
-    def answer(self, kind, to, message_id):
+    def answer(self, kind, to, message_id, **more):
         """Tells `to` that its message was received or displayed."""
-        self._tell(do="answer", kind=kind, to=to, id=message_id)
+        self._tell(do="answer", kind=kind, to=to, id=message_id, **more)
+
+    def begin(self, what, **command):
+        """Any other command of peer.py, which tells when it is done."""
+        self._tell(do=what, **command)
+
+    def do(self, what, seconds=30, **command):
+        """The same; returns once it is done."""
+        self.begin(what, **command)
+        event = self.next(("done", "items", "error"), seconds)
+        assert event["ev"] != "error", event
+        return event
+
+    def publish_list(self, version, ids):
+        self.do("publish", node=LISTS[version], item="current", xml=device_list(version, ids))
+
+    def published_list(self, version, jid=None):
+        """The device ids somebody publishes, or its own account."""
+        [item] = self.do("fetch", jid=jid or self.user.jid, node=LISTS[version])["items"]
+        return [int(e.get("id")) for e in ElementTree.fromstring(item).iter() if e.tag.endswith("}device")]
 
     def poll(self, seconds=0.0):
         """One more event into `seen`; None when nothing came."""
@@ -344,11 +405,12 @@ class Peer:
         return event
 
     def next(self, kind, seconds=30):
-        """The next event of that kind; others stay in `seen`."""
+        """The next event of that kind, or of one of those kinds; others stay in `seen`."""
+        kinds = (kind,) if isinstance(kind, str) else kind
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             event = self.poll(left)
-            if event and event["ev"] == kind:
+            if event and event["ev"] in kinds:
                 return event
         raise AssertionError(f"no '{kind}' within {seconds} s; seen: {self.seen[-5:]}")
 

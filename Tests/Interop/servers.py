@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+CIRCLE = 3
 
 
 class User:
@@ -88,6 +89,10 @@ class Server:
     def user(self):
         name = self.names.pop(0)
         return User(f"{name}@{self.domain}", self.passwords[name])
+
+    def circle(self):
+        """Fresh users who have only each other in the roster (options --mutual --circle CIRCLE)."""
+        return [self.user() for _ in range(CIRCLE)]
 
 
 class Prosody(Server):

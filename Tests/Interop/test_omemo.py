@@ -182,8 +182,10 @@ def test_a_contact_without_omemo_gets_nothing_unless_plaintext_is_asked_for(serv
     assert imd.imctl("send", stranger.jid, "secret again").returncode == NOPERM, "asked for each time"
 
 
-def test_plaintext_in_an_encrypted_chat_must_be_asked_for_each_time(imd, peer):
+def test_plaintext_in_an_encrypted_chat_must_be_allowed_and_asked_for_each_time(imd, peer):
     exchange_first(imd, peer)
+    assert imd.imctl("send", peer.user.jid, "in clear", "--plaintext").returncode == NOPERM
+    imd.ok("encryption", peer.user.jid, "--optional")
     imd.ok("send", peer.user.jid, "in clear", "--plaintext", "--wait", "server")
     message = peer.next("message")
     assert (message["body"], message["encrypted"]) == ("in clear", False)

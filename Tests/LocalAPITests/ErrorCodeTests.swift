@@ -18,12 +18,14 @@ struct ErrorCodeTests {
             "bad-address": 64, "bad-json": 64, "bad-request": 64, "invalid-params": 64, "unknown-method": 64,
             "usage": 64, "unknown-account": 64, "no-account": 64, "ambiguous-account": 64, "bad-text": 65,
             "too-large": 65, "no-such-message": 66, "no-such-contact": 66, "no-such-consumer": 66,
-            "unreadable-file": 66, "recipient-unknown": 67, "host-unknown": 68, "daemon-not-running": 69,
+            "no-such-device": 66, "unreadable-file": 66, "recipient-unknown": 67, "host-unknown": 68,
+            "daemon-not-running": 69,
             "not-connected": 69, "server-unreachable": 69, "not-supported": 69, "internal": 70,
             "conflict": 73,
             "storage": 74, "disk-full": 74, "input-output": 74, "timeout": 75, "busy": 75, "certificate": 76,
             "tls-required": 76, "server-protocol": 76, "not-authorized": 77, "password-unavailable": 77,
-            "no-trusted-device": 77, "denied": 77, "unsafe-directory": 77, "configuration": 78,
+            "no-trusted-device": 77, "encryption-required": 77, "opted-out": 77, "fingerprint-mismatch": 77,
+            "bad-passphrase": 77, "denied": 77, "unsafe-directory": 77, "configuration": 78,
         ]
         #expect(
             published

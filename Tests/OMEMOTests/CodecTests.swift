@@ -10,13 +10,14 @@ private let ns = "eu.siacs.conversations.axolotl"
 @Suite struct DeviceListTests {
     @Test func `a device list decodes in the order published`() throws {
         let list = try DeviceList(
-            parse("<list xmlns='\(ns)'><device id='12345'/><device id='2147483647'/><device id='1'/></list>"))
+            parse("<list xmlns='\(ns)'><device id='12345'/><device id='2147483647'/><device id='1'/></list>"),
+            .legacy)
         #expect(list.ids == [12345, 2_147_483_647, 1])
     }
 
     @Test func `a device list encodes to what the schema allows`() throws {
         #expect(
-            try DeviceList([31415, 27183]).element
+            try DeviceList(.legacy, [31415, 27183].map { DeviceList.Device(id: $0) }).element
                 == parse("<list xmlns='\(ns)'><device id='31415'/><device id='27183'/></list>"))
     }
 
@@ -24,18 +25,18 @@ private let ns = "eu.siacs.conversations.axolotl"
         let ids = ["0", "7", "-1", "2147483648", "99999999999", "x", "", "7", "8"]
         let xml = ids.map { "<device id='\($0)'/>" }.joined()
         let list = try DeviceList(
-            parse("<list xmlns='\(ns)'>\(xml)<device/><device xmlns='other' id='9'/></list>"))
+            parse("<list xmlns='\(ns)'>\(xml)<device/><device xmlns='other' id='9'/></list>"), .legacy)
         #expect(list.ids == [7, 8])
     }
 
     @Test func `another element is no device list, rather than an empty one`() throws {
         let element = try parse("<devices xmlns='urn:xmpp:omemo:2'/>")
-        #expect(throws: CodecError.unexpected("devices")) { try DeviceList(element) }
+        #expect(throws: CodecError.unexpected("devices")) { try DeviceList(element, .legacy) }
     }
 
     @Test func `node names are those of the specification`() {
-        #expect(DeviceList.node == "eu.siacs.conversations.axolotl.devicelist")
-        #expect(Bundle.node(device: 31415) == "eu.siacs.conversations.axolotl.bundles:31415")
+        #expect(DeviceList.node(.legacy) == "eu.siacs.conversations.axolotl.devicelist")
+        #expect(Bundle.node(.legacy, device: 31415) == "eu.siacs.conversations.axolotl.bundles:31415")
     }
 }
 
@@ -43,7 +44,7 @@ private let ns = "eu.siacs.conversations.axolotl"
     @Test(arguments: [false, true])
     func `a bundle survives the wire with either sign of the identity`(_ sign: Bool) throws {
         let device = try Device("a@example.org", seed: 1, sign: sign)
-        let decoded = try Bundle(device.bundle.element)
+        let decoded = try Bundle(device.bundle.element, .legacy)
         #expect(decoded == device.bundle)
         #expect(decoded.preKeys.count == 100)
         #expect(decoded.signature[63] & 0x80 == (sign ? 0x80 : 0))
@@ -73,7 +74,7 @@ private let ns = "eu.siacs.conversations.axolotl"
             var signature = device.own.signedPreKey.signature
             signature[index] ^= 1
             #expect(throws: CodecError.invalid("signedPreKeySignature")) {
-                try Bundle(altered(device, signature: signature))
+                try Bundle(altered(device, signature: signature), .legacy)
             }
         }
     }
@@ -89,7 +90,7 @@ private let ns = "eu.siacs.conversations.axolotl"
             carry = sum >> 8
         }
         #expect(throws: CodecError.invalid("signedPreKeySignature")) {
-            try Bundle(altered(device, signature: signature))
+            try Bundle(altered(device, signature: signature), .legacy)
         }
     }
 
@@ -97,9 +98,9 @@ private let ns = "eu.siacs.conversations.axolotl"
         let device = try Device("a@example.org", seed: 5)
         let other = try Device("a@example.org", seed: 6)
         let forged = Bundle(
-            identityKey: other.own.identity.publicKey, signedPreKey: device.own.signedPreKey,
+            .legacy, identity: other.own.identity, signedPreKey: device.own.signedPreKey,
             preKeys: device.bundle.preKeys)
-        #expect(throws: CodecError.invalid("signedPreKeySignature")) { try Bundle(forged.element) }
+        #expect(throws: CodecError.invalid("signedPreKeySignature")) { try Bundle(forged.element, .legacy) }
     }
 
     @Test func `malformed pre-keys are left out, and a bundle without any is refused`() throws {
@@ -110,9 +111,9 @@ private let ns = "eu.siacs.conversations.axolotl"
         zero["preKeyId"] = "0"
         let short = Element("preKeyPublic", in: ns, ["preKeyId": "9"], text: "BQ==")
         element.nodes[3] = .element(Element("prekeys", in: ns, [:], [zero, short, good, good]))
-        #expect(try Bundle(element).preKeys == [device.bundle.preKeys[0]])
+        #expect(try Bundle(element, .legacy).preKeys == [device.bundle.preKeys[0]])
         element.nodes[3] = .element(Element("prekeys", in: ns, [:], [zero, short]))
-        #expect(throws: CodecError.missing("preKeyPublic")) { try Bundle(element) }
+        #expect(throws: CodecError.missing("preKeyPublic")) { try Bundle(element, .legacy) }
     }
 
     @Test func `a bundle with a missing or doubled part is refused`() throws {
@@ -120,17 +121,17 @@ private let ns = "eu.siacs.conversations.axolotl"
         for index in 0..<4 {
             var element = device.bundle.element
             element.nodes.append(element.nodes[index])
-            #expect(throws: CodecError.self) { try Bundle(element) }
+            #expect(throws: CodecError.self) { try Bundle(element, .legacy) }
             element.nodes.removeLast()
             element.nodes.remove(at: index)
-            #expect(throws: CodecError.self) { try Bundle(element) }
+            #expect(throws: CodecError.self) { try Bundle(element, .legacy) }
         }
     }
 
     private func altered(_ device: Device, signature: Bytes) -> Element {
         let signed = device.own.signedPreKey
         return Bundle(
-            identityKey: device.own.identity.publicKey,
+            .legacy, identity: device.own.identity,
             signedPreKey: SignedPreKey(
                 id: signed.id, keyPair: signed.keyPair, signature: signature, createdAt: 0),
             preKeys: device.bundle.preKeys
@@ -139,6 +140,10 @@ private let ns = "eu.siacs.conversations.axolotl"
 }
 
 @Suite struct EncryptedMessageTests {
+    private func own(_ device: UInt32) throws -> DeviceAddress {
+        DeviceAddress(jid: try JID("a@example.org"), device: device)
+    }
+
     @Test func `a message decodes from the XML of the specification`() throws {
         let message = try EncryptedMessage(
             parse(
@@ -156,7 +161,7 @@ private let ns = "eu.siacs.conversations.axolotl"
                     /+8=
                   </payload>
                 </encrypted>
-                """))
+                """), .legacy)
         #expect(message.sid == 27183)
         #expect(message.keys.map(\.rid) == [31415, 12321, 1, 2, 3])
         #expect(message.keys.map(\.isKeyExchange) == [false, true, true, false, false])
@@ -167,7 +172,7 @@ private let ns = "eu.siacs.conversations.axolotl"
 
     @Test func `a message encodes to what the schema allows`() throws {
         let message = EncryptedMessage(
-            sid: 27183,
+            .legacy, sid: 27183,
             keys: [
                 .init(rid: 31415, isKeyExchange: false, data: [0, 1, 2]),
                 .init(rid: 12321, isKeyExchange: true, data: [3]),
@@ -178,14 +183,15 @@ private let ns = "eu.siacs.conversations.axolotl"
                     "<encrypted xmlns='\(ns)'><header sid='27183'><key rid='31415'>AAEC</key>"
                         + "<key rid='12321' prekey='true'>Aw==</key><iv>AAECAwQFBgcICQoL</iv></header>"
                         + "<payload>/+8=</payload></encrypted>"))
-        #expect(try EncryptedMessage(message.element) == message)
+        #expect(try EncryptedMessage(message.element, .legacy) == message)
     }
 
     @Test func `an empty message has an iv and no payload`() throws {
-        let message = EncryptedMessage(sid: 1, keys: [], iv: Bytes(repeating: 7, count: 12), payload: nil)
+        let message = EncryptedMessage(
+            .legacy, sid: 1, keys: [], iv: Bytes(repeating: 7, count: 12), payload: nil)
         #expect(message.element.child("payload", in: ns) == nil)
         #expect(message.element.child("header", in: ns)?.child("iv", in: ns)?.text == "BwcHBwcHBwcHBwcH")
-        #expect(try EncryptedMessage(message.element) == message)
+        #expect(try EncryptedMessage(message.element, .legacy) == message)
     }
 
     @Test func `an iv of 16 bytes is read, and an empty message may lack one`() throws {
@@ -216,21 +222,21 @@ private let ns = "eu.siacs.conversations.axolotl"
             "<encrypted xmlns='\(ns)'><header sid='1'>\(key)<key rid='7' prekey='1'>Aw==</key>"
                 + "<key rid='70'>BA==</key><iv>AAECAwQFBgcICQoL</iv></header><payload>/+8=</payload></encrypted>"
         )
-        #expect(throws: CodecError.self) { try EncryptedMessage(element) }
-        let message = try EncryptedMessage(element, for: 7)
+        #expect(throws: CodecError.self) { try EncryptedMessage(element, .legacy) }
+        let message = try EncryptedMessage(element, .legacy, for: own(7))
         #expect(message.keys == [.init(rid: 7, isKeyExchange: true, data: [3])])
         #expect(message.payload == [0xff, 0xef])
-        #expect(try EncryptedMessage(element, for: 8).keys.isEmpty)
+        #expect(try EncryptedMessage(element, .legacy, for: own(8)).keys.isEmpty)
     }
 
     @Test func `a malformed key for our own device is refused`() throws {
         let element = try parse(
             "<encrypted xmlns='\(ns)'><header sid='1'><key rid='7'>*</key><key rid='8'>AA==</key></header></encrypted>"
         )
-        #expect(throws: CodecError.invalid("key")) { try EncryptedMessage(element, for: 7) }
+        #expect(throws: CodecError.invalid("key")) { try EncryptedMessage(element, .legacy, for: own(7)) }
     }
 
     private func message(_ content: String) throws -> EncryptedMessage {
-        try EncryptedMessage(parse("<encrypted xmlns='\(ns)'>\(content)</encrypted>"))
+        try EncryptedMessage(parse("<encrypted xmlns='\(ns)'>\(content)</encrypted>"), .legacy)
     }
 }

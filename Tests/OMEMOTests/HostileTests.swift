@@ -41,7 +41,7 @@ import XMPP
         let bob = try Device("bob@example.org", seed: 65)
         let message = try alice.send("text", to: bob)
         // The field after the framed message: registrationId, unauthenticated and unused.
-        let exchange = try PreKeySignalMessage(message.keys[0].data)
+        let exchange = try KeyExchangeMessage(message.keys[0].data, .legacy)
         let registration = Wire.field(5, UInt64(try #require(exchange.registrationID)))
         let start = message.keys[0].data.count - registration.count - Wire.field(6, 1).count
         #expect(Array(message.keys[0].data[start..<start + registration.count]) == registration)
@@ -152,8 +152,8 @@ import XMPP
         let only = part("preKeyPublic", "preKeyId", low.serialized)
         weakPreKey.nodes[3] = .element(Element("prekeys", in: ns, [:], [only]))
         for element in [weakSigned, weakPreKey] {
-            let bundle = try Bundle(element)
-            var record = SessionRecord()
+            let bundle = try Bundle(element, .legacy)
+            var record = SessionRecord(.legacy)
             #expect(throws: EncryptionError.invalidKey) {
                 try record.initiate(
                     with: bundle, own: alice.own.identity, ownDevice: 1, using: &alice.random)
@@ -162,20 +162,20 @@ import XMPP
         }
         var weakIdentity = good
         weakIdentity.nodes[2] = .element(part("identityKey", nil, low.serialized))
-        #expect(throws: CodecError.invalid("signedPreKeySignature")) { try Bundle(weakIdentity) }
+        #expect(throws: CodecError.invalid("signedPreKeySignature")) { try Bundle(weakIdentity, .legacy) }
     }
 
     private func expectRefusedInKeyExchange(_ low: PublicKey, _ alice: Device, _ bob: Device) throws {
-        let genuine = try PreKeySignalMessage(alice.send("x", to: bob).keys[0].data)
+        let genuine = try KeyExchangeMessage(alice.send("x", to: bob).keys[0].data, .legacy)
         var weakBase = genuine
         weakBase.baseKey = low
         var weakIdentity = genuine
-        weakIdentity.identityKey = low
+        weakIdentity.identityKey = low.bytes
         for exchange in [weakBase, weakIdentity] {
-            var record = SessionRecord()
+            var record = SessionRecord(.legacy)
             #expect(throws: DecryptionError.self) {
                 try record.decrypt(
-                    exchange.encoded, isKeyExchange: true, own: bob.own.identity, preKeys: bob)
+                    exchange.encoded(.legacy), isKeyExchange: true, own: bob.own.identity, preKeys: bob)
             }
             #expect(record.isEmpty && record.remoteIdentity == nil)
         }
@@ -184,12 +184,13 @@ import XMPP
     private func expectRefusedAsRatchetKey(_ low: PublicKey) throws {
         let (alice, bob) = try acquainted(92)
         try bob.receive(alice.send("x", to: bob), from: alice)
-        let genuine = try SignalMessage(bob.send("y", to: alice).keys[0].data)
+        let genuine = try RatchetMessage(bob.send("y", to: alice).keys[0].data, .legacy)
         let header = RatchetHeader(dh: low, n: 0, pn: 0)
         let stored = alice.stored(bob)
         #expect(throws: DecryptionError.invalidMessage("ratchet key")) {
             try alice.records[bob.address]?.decrypt(
-                SignalMessage.encode(header, genuine.ciphertext) + genuine.mac, isKeyExchange: false,
+                RatchetMessage.encodeSignalMessage(header, genuine.ciphertext) + genuine.mac,
+                isKeyExchange: false,
                 own: alice.own.identity, preKeys: alice)
         }
         #expect(alice.stored(bob) == stored)
@@ -201,14 +202,14 @@ import XMPP
         let (alice, bob) = try acquainted(100)
         let stored = bob.stored(alice)
         let stranger = try Device("alice@example.org", seed: 102)
-        let genuine = try SignalMessage(alice.send("x", to: bob).keys[0].data)
+        let genuine = try RatchetMessage(alice.send("x", to: bob).keys[0].data, .legacy)
         var random = Seeded(103)
-        var record = SessionRecord()
+        var record = SessionRecord(.legacy)
         for _ in 0..<1000 {
             let header = RatchetHeader(
                 dh: KeyPair.generate(using: &random).publicKey, n: .random(in: 0...2000, using: &random),
                 pn: .random(in: 0...2000, using: &random))
-            let data = SignalMessage.encode(header, genuine.ciphertext) + genuine.mac
+            let data = RatchetMessage.encodeSignalMessage(header, genuine.ciphertext) + genuine.mac
             #expect(throws: DecryptionError.self) {
                 try bob.records[alice.address]?.decrypt(
                     data, isKeyExchange: false, own: bob.own.identity, preKeys: bob)
@@ -225,14 +226,14 @@ import XMPP
     @Test func `forged key exchanges spend no pre-key`() throws {
         let alice = try Device("alice@example.org", seed: 104)
         let bob = try Device("bob@example.org", seed: 105)
-        var exchange = try PreKeySignalMessage(alice.send("x", to: bob).keys[0].data)
+        var exchange = try KeyExchangeMessage(alice.send("x", to: bob).keys[0].data, .legacy)
         var random = Seeded(106)
         for _ in 0..<100 {
             exchange.baseKey = KeyPair.generate(using: &random).publicKey
-            var record = SessionRecord()
+            var record = SessionRecord(.legacy)
             #expect(throws: DecryptionError.invalidMessage("MAC")) {
                 try record.decrypt(
-                    exchange.encoded, isKeyExchange: true, own: bob.own.identity, preKeys: bob)
+                    exchange.encoded(.legacy), isKeyExchange: true, own: bob.own.identity, preKeys: bob)
             }
             #expect(record.isEmpty && record.remoteIdentity == nil)
         }

@@ -1,4 +1,4 @@
-// Conversations with python-omemo's legacy backend, which shares no code with this one.
+// Conversations with python-omemo's backends for both versions, which share no code with this one.
 import Foundation
 import IMCrypto
 import Testing
@@ -6,7 +6,7 @@ import XMPP
 
 @testable import OMEMO
 
-/// One process that plays any number of devices; see Oracle/oldmemo_peer.py.
+/// One process that plays any number of devices; see Oracle/omemo_peer.py.
 final class Oracle {
     struct Failure: Error, Equatable { let name: String }
 
@@ -15,7 +15,7 @@ final class Oracle {
         guard let path = ProcessInfo.processInfo.environment["IMD_ORACLE_PYTHON"] else { return nil }
         let process = Process()
         process.executableURL = URL(fileURLWithPath: path)
-        process.arguments = ["-c", "import oldmemo.etree"]
+        process.arguments = ["-c", "import oldmemo.etree, twomemo.etree"]
         process.standardError = FileHandle.nullDevice
         guard (try? process.run()) != nil else { return nil }
         process.waitUntilExit()
@@ -26,12 +26,15 @@ final class Oracle {
     private let input = Pipe()
     private let output = Pipe()
     private var unread = Data()
+    let version: ProtocolVersion
 
-    init() throws {
+    init(_ version: ProtocolVersion) throws {
+        self.version = version
         process.executableURL = URL(fileURLWithPath: try #require(Self.python))
         process.arguments = [
             URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-                .appendingPathComponent("Oracle/oldmemo_peer.py").path
+                .appendingPathComponent("Oracle/omemo_peer.py").path,
+            version == .legacy ? "legacy" : "omemo2",
         ]
         process.standardInput = input
         process.standardOutput = output
@@ -100,7 +103,7 @@ final class OraclePeer {
         let answer = try oracle.ask([
             "op": "encrypt", "peer": name, "jid": device.address.jid.description, "text": text,
         ])
-        return try EncryptedMessage(parse(#require(answer.xml)))
+        return try EncryptedMessage(parse(#require(answer.xml)), oracle.version)
     }
 
     /// - Returns: the text, and what the oracle sent in return by itself.
@@ -112,7 +115,7 @@ final class OraclePeer {
             "op": "decrypt", "peer": name, "jid": device.address.jid.description,
             "xml": xml(message.element),
         ])
-        return (answer.text, try (answer.sent ?? []).map { try EncryptedMessage(parse($0)) })
+        return (answer.text, try (answer.sent ?? []).map { try EncryptedMessage(parse($0), oracle.version) })
     }
 
     func restart() throws { _ = try oracle.ask(["op": "restart", "peer": name]) }
@@ -122,7 +125,7 @@ final class OraclePeer {
 
 extension Device {
     func send(_ text: String?, to peer: OraclePeer) throws -> EncryptedMessage {
-        try send(text, to: peer.address, with: OMEMO.Bundle(peer.bundleElement()))
+        try send(text, to: peer.address, with: OMEMO.Bundle(peer.bundleElement(), peer.oracle.version))
     }
 
     @discardableResult
@@ -136,28 +139,37 @@ extension Device {
         if: Oracle.python != nil, "IMD_ORACLE_PYTHON does not name a python with oldmemo, so no oracle speaks"
     ))
 struct OracleTests {
+    private static let signs = ProtocolVersion.allCases.flatMap { version in
+        [false, true].map { (version: version, sign: $0) }
+    }
+
     /// Strangers who know each other's bundles.
     private func strangers(
-        _ seed: UInt64, sign: Bool = false, peerSign: Bool = true
+        _ seed: UInt64, _ version: ProtocolVersion, sign: Bool = false, peerSign: Bool = true
     ) throws -> (Device, OraclePeer) {
-        let device = try Device("imd@example.org", seed: seed, sign: sign)
-        let peer = try OraclePeer(Oracle(), "peer", sign: peerSign)
+        let device = try Device("imd@example.org", seed: seed, sign: sign, version)
+        let peer = try OraclePeer(Oracle(version), "peer", sign: peerSign)
         try peer.learn(device)
         return (device, peer)
     }
 
     /// After a key exchange by us and the oracle's answer to it.
-    private func acquaintances(_ seed: UInt64) throws -> (Device, OraclePeer) {
-        let (device, peer) = try strangers(seed)
+    private func acquaintances(
+        _ seed: UInt64, _ version: ProtocolVersion
+    ) throws -> (Device, OraclePeer) {
+        let (device, peer) = try strangers(seed, version)
         for answer in try peer.receive(device.send("hello", to: peer), from: device).sent {
             try device.receive(answer, from: peer)
         }
         return (device, peer)
     }
 
-    @Test(arguments: [false, true], [false, true])
-    func `we initiate, with each sign of both identities`(_ sign: Bool, _ peerSign: Bool) throws {
-        let (device, peer) = try strangers(200, sign: sign, peerSign: peerSign)
+    @Test(arguments: [false, true], signs)
+    func `we initiate, with each sign of both identities`(
+        _ sign: Bool, _ other: (version: ProtocolVersion, sign: Bool)
+    ) throws {
+        let (version, peerSign) = other
+        let (device, peer) = try strangers(200, version, sign: sign, peerSign: peerSign)
         let first = try device.send("hello", to: peer)
         let second = try device.send("again", to: peer)
         #expect(first.keys[0].isKeyExchange && second.keys[0].isKeyExchange)
@@ -172,9 +184,12 @@ struct OracleTests {
         #expect(try device.receive(peer.send("and back", to: device), from: peer).text == "and back")
     }
 
-    @Test(arguments: [false, true], [false, true])
-    func `the oracle initiates, with each sign of both identities`(_ sign: Bool, _ peerSign: Bool) throws {
-        let (device, peer) = try strangers(201, sign: sign, peerSign: peerSign)
+    @Test(arguments: [false, true], signs)
+    func `the oracle initiates, with each sign of both identities`(
+        _ sign: Bool, _ other: (version: ProtocolVersion, sign: Bool)
+    ) throws {
+        let (version, peerSign) = other
+        let (device, peer) = try strangers(201, version, sign: sign, peerSign: peerSign)
         let first = try peer.send("hello", to: device)
         let second = try peer.send("again", to: device)
         let received = try device.receive(second, from: peer)
@@ -188,16 +203,18 @@ struct OracleTests {
         #expect(try device.receive(third, from: peer).text == "settled")
     }
 
-    @Test func `text survives in any script and size`() throws {
-        let (device, peer) = try acquaintances(202)
+    @Test(arguments: ProtocolVersion.allCases)
+    func `text survives in any script and size`(_ version: ProtocolVersion) throws {
+        let (device, peer) = try acquaintances(202, version)
         for text in ["ä€😀\u{202e}", String(repeating: "long ", count: 4000), "<&>\n\0"] {
             #expect(try peer.receive(device.send(text, to: peer), from: device).text == text)
             #expect(try device.receive(peer.send(text, to: device), from: peer).text == text)
         }
     }
 
-    @Test func `messages out of order and twice`() throws {
-        let (device, peer) = try acquaintances(203)
+    @Test(arguments: ProtocolVersion.allCases)
+    func `messages out of order and twice`(_ version: ProtocolVersion) throws {
+        let (device, peer) = try acquaintances(203, version)
         var random = Seeded(1)
         let ours = try (0..<20).map { try device.send("\($0)", to: peer) }
         let theirs = try (0..<20).map { try peer.send("\($0)", to: device) }
@@ -213,8 +230,9 @@ struct OracleTests {
         }
     }
 
-    @Test func `the last messages of a chain arrive after the next chain began`() throws {
-        let (device, peer) = try acquaintances(204)
+    @Test(arguments: ProtocolVersion.allCases)
+    func `the last messages of a chain arrive after the next chain began`(_ version: ProtocolVersion) throws {
+        let (device, peer) = try acquaintances(204, version)
         let late = try (0..<5).map { try peer.send("\($0)", to: device) }
         try device.receive(late[0], from: peer)
         try peer.receive(device.send("turn", to: peer), from: device)
@@ -231,8 +249,9 @@ struct OracleTests {
         }
     }
 
-    @Test func `1,000 skipped messages are read by both sides, 1,001 by none`() throws {
-        let (device, peer) = try acquaintances(205)
+    @Test(arguments: ProtocolVersion.allCases)
+    func `1,000 skipped messages are read by both sides, 1,001 by none`(_ version: ProtocolVersion) throws {
+        let (device, peer) = try acquaintances(205, version)
         // Their answer was the first message of this chain, so the numbers skipped are those of the texts.
         let theirs = try (0...1001).map { try peer.send("\($0)", to: device) }
         #expect(throws: DecryptionError.tooFarAhead) { try device.receive(theirs[1001], from: peer) }
@@ -248,8 +267,9 @@ struct OracleTests {
         #expect(try peer.receive(ours[0], from: device).text == "0")
     }
 
-    @Test func `crossing key exchanges end on one session`() throws {
-        let (device, peer) = try strangers(206)
+    @Test(arguments: ProtocolVersion.allCases)
+    func `crossing key exchanges end on one session`(_ version: ProtocolVersion) throws {
+        let (device, peer) = try strangers(206, version)
         let ours = try device.send("ours", to: peer)
         let theirs = try peer.send("theirs", to: device)
         let atPeer = try peer.receive(ours, from: device)
@@ -263,8 +283,11 @@ struct OracleTests {
         }
     }
 
-    @Test func `a lost session is replaced by a new key exchange from either side`() throws {
-        let (device, peer) = try acquaintances(207)
+    @Test(arguments: ProtocolVersion.allCases)
+    func `a lost session is replaced by a new key exchange from either side`(_ version: ProtocolVersion)
+        throws
+    {
+        let (device, peer) = try acquaintances(207, version)
         device.records = [:]
         let anew = try peer.receive(device.send("anew", to: peer), from: device)
         #expect(anew.text == "anew")
@@ -273,13 +296,14 @@ struct OracleTests {
         #expect(try peer.receive(device.send("settled", to: peer), from: device).text == "settled")
     }
 
-    @Test func `heartbeats come from both sides after 53 unanswered messages`() throws {
-        let (device, peer) = try acquaintances(208)
+    @Test(arguments: ProtocolVersion.allCases)
+    func `heartbeats come from both sides after 53 unanswered messages`(_ version: ProtocolVersion) throws {
+        let (device, peer) = try acquaintances(208, version)
         var dueAt: [UInt32] = []
         for _ in 0..<60 {
             let message = try peer.send("x", to: device)
             if try device.receive(message, from: peer).decrypted.heartbeatIsDue {
-                dueAt.append(try SignalMessage(message.keys[0].data).header.n)
+                dueAt.append(try RatchetMessage(message.keys[0].data, version).header.n)
             }
         }
         #expect(dueAt == [53])
@@ -291,11 +315,12 @@ struct OracleTests {
         }
         let heartbeat = try #require(heartbeats.first)
         #expect(try device.receive(heartbeat, from: peer).text == nil)
-        #expect(try SignalMessage(device.send("y", to: peer).keys[0].data).header.n == 0)
+        #expect(try RatchetMessage(device.send("y", to: peer).keys[0].data, version).header.n == 0)
     }
 
-    @Test func `200 messages in turn, and bursts, with restarts between`() throws {
-        let (device, peer) = try acquaintances(209)
+    @Test(arguments: ProtocolVersion.allCases)
+    func `200 messages in turn, and bursts, with restarts between`(_ version: ProtocolVersion) throws {
+        let (device, peer) = try acquaintances(209, version)
         var random = Seeded(2)
         for turn in 0..<200 {
             if turn % 2 == 0 {
@@ -317,10 +342,11 @@ struct OracleTests {
         }
     }
 
-    @Test func `the bundle of the oracle is ours after its own encoding`() throws {
-        let peer = try OraclePeer(Oracle(), "peer", sign: true)
+    @Test(arguments: ProtocolVersion.allCases)
+    func `the bundle of the oracle is ours after its own encoding`(_ version: ProtocolVersion) throws {
+        let peer = try OraclePeer(Oracle(version), "peer", sign: true)
         let element = try peer.bundleElement()
-        let bundle = try OMEMO.Bundle(element)
+        let bundle = try OMEMO.Bundle(element, version)
         #expect(bundle.preKeys.count == 100)
         #expect(bundle.element == element)
     }
@@ -331,7 +357,7 @@ struct OracleTests {
         let path = try #require(ProcessInfo.processInfo.environment["IMD_RECORD_VECTORS"])
         var conversations: [Conversation] = []
         for (sign, peerSign) in [(false, true), (true, false)] {
-            let (device, peer) = try strangers(sign ? 210 : 211, sign: sign, peerSign: peerSign)
+            let (device, peer) = try strangers(sign ? 210 : 211, .legacy, sign: sign, peerSign: peerSign)
             conversations.append(try Conversation(recording: device, peer))
         }
         let encoder = JSONEncoder()
@@ -352,7 +378,7 @@ extension Conversation {
         let bundle = String(decoding: try peer.bundleElement().xml(), as: UTF8.self)
         let before = device.preKeys
         let opening = try (0..<4).map { text(try peer.send("opening \($0)", to: device), "opening \($0)") }
-        let first = try EncryptedMessage(parse(opening[0].xml))
+        let first = try EncryptedMessage(parse(opening[0].xml), .legacy)
         let used = try #require(try device.receive(first, from: peer).decrypted.usedPreKey)
         try peer.receive(device.send(nil, to: peer), from: device)
         self.init(

@@ -7,41 +7,46 @@ import Testing
 @Suite struct PayloadTests {
     private let text = Bytes("hi".utf8)
 
+    private func open(_ ciphertext: Bytes, _ iv: Bytes, _ secret: SecretBytes) throws -> Bytes {
+        let message = EncryptedMessage(.legacy, sid: 1, keys: [], iv: iv, payload: ciphertext)
+        return try Payload.open(message, secret: secret)
+    }
+
     @Test func `a payload opens with its secret of key and tag`() throws {
         var random = Seeded(1)
-        let sealed = try Payload.seal(text, using: &random)
+        let sealed = try Payload.seal(text, .legacy, using: &random)
         #expect(sealed.secret.count == 32)
         #expect(sealed.iv.count == 12)
         #expect(sealed.ciphertext.count == text.count)
-        #expect(try Payload.open(sealed.ciphertext, iv: sealed.iv, secret: sealed.secret) == text)
+        #expect(try open(sealed.ciphertext, sealed.iv, sealed.secret) == text)
     }
 
     @Test func `each payload has its own key and nonce`() throws {
         var random = Seeded(2)
-        let first = try Payload.seal(text, using: &random)
-        let second = try Payload.seal(text, using: &random)
+        let first = try Payload.seal(text, .legacy, using: &random)
+        let second = try Payload.seal(text, .legacy, using: &random)
         #expect(first.secret.bytes.prefix(16) != second.secret.bytes.prefix(16))
         #expect(first.iv != second.iv)
     }
 
     @Test func `a key without the tag behind it is refused, tag in the payload or not`() throws {
         var random = Seeded(3)
-        let sealed = try Payload.seal(text, using: &random)
+        let sealed = try Payload.seal(text, .legacy, using: &random)
         let tag = sealed.secret.bytes.suffix(16)
         for count in [0, 16, 31, 33, 48] {
             let secret = SecretBytes(
                 (sealed.secret.bytes + Bytes(repeating: 0, count: 16)).prefix(count))
             #expect(throws: DecryptionError.invalidMessage("secret")) {
-                try Payload.open(sealed.ciphertext + tag, iv: sealed.iv, secret: secret)
+                try open(sealed.ciphertext + tag, sealed.iv, secret)
             }
         }
     }
 
     @Test func `no bit of ciphertext, nonce, key or tag can be changed`() throws {
         var random = Seeded(4)
-        let sealed = try Payload.seal(text, using: &random)
+        let sealed = try Payload.seal(text, .legacy, using: &random)
         func opens(_ ciphertext: Bytes, _ iv: Bytes, _ secret: Bytes) -> Bool {
-            (try? Payload.open(ciphertext, iv: iv, secret: SecretBytes(secret))) != nil
+            (try? open(ciphertext, iv, SecretBytes(secret))) != nil
         }
         for bit in 0..<(8 * 32) {
             var secret = sealed.secret.bytes
@@ -62,37 +67,19 @@ import Testing
 
     @Test func `a nonce of a wrong size is an error, not a crash`() throws {
         var random = Seeded(5)
-        let sealed = try Payload.seal(text, using: &random)
+        let sealed = try Payload.seal(text, .legacy, using: &random)
         for count in [0, 1, 11, 13, 64] {
             #expect(throws: DecryptionError.invalidMessage("payload")) {
-                try Payload.open(
-                    sealed.ciphertext, iv: Bytes(repeating: 0, count: count), secret: sealed.secret)
+                try open(sealed.ciphertext, Bytes(repeating: 0, count: count), sealed.secret)
             }
         }
     }
 
     @Test func `an empty message carries 32 random bytes`() {
         var random = Seeded(6)
-        let first = Payload.emptySecret(using: &random)
+        let first = Payload.emptySecret(.legacy, using: &random)
         #expect(first.count == 32)
-        #expect(first != Payload.emptySecret(using: &random))
-    }
-}
-
-@Suite struct TrustTests {
-    @Test func `only trusted devices receive`() {
-        #expect(TrustLevel.allCases.filter(\.receives) == [.blind, .verified])
-    }
-
-    @Test func `after one verification nothing is trusted blindly`() {
-        #expect(TrustPolicy.btbv.levelForNewDevice(among: []) == .blind)
-        #expect(TrustPolicy.btbv.levelForNewDevice(among: [.blind, .undecided, .distrusted]) == .blind)
-        #expect(TrustPolicy.btbv.levelForNewDevice(among: [.blind, .verified]) == .undecided)
-    }
-
-    @Test func `the strict policy trusts nobody by itself`() {
-        #expect(TrustPolicy.strict.levelForNewDevice(among: []) == .undecided)
-        #expect(TrustPolicy.strict.levelForNewDevice(among: [.verified]) == .undecided)
+        #expect(first != Payload.emptySecret(.legacy, using: &random))
     }
 }
 
@@ -150,8 +137,8 @@ import Testing
             after: device.signedPreKey.id, identity: device.identity, at: 9, using: &random)
         #expect(next.id == 2)
         let bundle = Bundle(
-            identityKey: device.identity.publicKey, signedPreKey: next,
-            preKeys: device.bundle.preKeys)
-        #expect(try Bundle(bundle.element).signedPreKeyID == 2)
+            .legacy, identity: device.identity, signedPreKey: next,
+            preKeys: device.bundle(.legacy).preKeys)
+        #expect(try Bundle(bundle.element, .legacy).signedPreKeyID == 2)
     }
 }

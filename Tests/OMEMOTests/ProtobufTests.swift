@@ -25,55 +25,57 @@ import Testing
     private func exchange(_ fields: [Bytes]) -> Bytes { [0x33] + fields.flatMap { $0 } }
 
     @Test func `a SignalMessage has ratchetKey 1, counter 2, previousCounter 3, ciphertext 4`() throws {
-        let decoded = try SignalMessage(message(fields))
+        let decoded = try RatchetMessage(message(fields), .legacy)
         #expect(decoded.header.dh.serialized == key)
         #expect(decoded.header.n == 300)
         #expect(decoded.header.pn == 2)
         #expect(decoded.ciphertext == ciphertext)
         #expect(decoded.mac == mac)
         #expect(decoded.authenticated + mac == message(fields))
-        #expect(SignalMessage.encode(decoded.header, ciphertext) + mac == message(fields))
+        #expect(RatchetMessage.encodeSignalMessage(decoded.header, ciphertext) + mac == message(fields))
     }
 
     @Test func `counters of zero are written, and read as zero when left out`() throws {
         let header = RatchetHeader(dh: try PublicKey(serialized: key), n: 0, pn: 0)
         #expect(
-            SignalMessage.encode(header, ciphertext)
+            RatchetMessage.encodeSignalMessage(header, ciphertext)
                 == [0x33] + Wire.field(1, key) + [0x10, 0, 0x18, 0] + Wire.field(4, ciphertext))
-        #expect(try SignalMessage(message([fields[0], fields[3]])).header == header)
+        #expect(try RatchetMessage(message([fields[0], fields[3]]), .legacy).header == header)
     }
 
     @Test func `a PreKeySignalMessage has the fields of the table`() throws {
-        let decoded = try PreKeySignalMessage(exchange(exchangeFields))
+        let decoded = try KeyExchangeMessage(exchange(exchangeFields), .legacy)
         #expect(decoded.preKeyID == 77)
         #expect(decoded.baseKey.serialized == key)
-        #expect(decoded.identityKey.serialized == key)
+        #expect([5] + decoded.identityKey == key)
         #expect(decoded.message == message(fields))
         #expect(decoded.registrationID == 31415)
         #expect(decoded.signedPreKeyID == 1)
-        #expect(decoded.encoded == exchange(exchangeFields))
+        #expect(decoded.encoded(.legacy) == exchange(exchangeFields))
     }
 
     @Test func `fields may come in any order, and the registration id not at all`() throws {
-        #expect(try SignalMessage(message(fields.reversed())).header.n == 300)
-        let decoded = try PreKeySignalMessage(
-            exchange(exchangeFields.reversed().filter { $0 != Wire.field(5, 31415) }))
+        #expect(try RatchetMessage(message(fields.reversed()), .legacy).header.n == 300)
+        let decoded = try KeyExchangeMessage(
+            exchange(exchangeFields.reversed().filter { $0 != Wire.field(5, 31415) }), .legacy)
         #expect(decoded.registrationID == nil)
         #expect(decoded.preKeyID == 77)
     }
 
     @Test func `fields of later versions are skipped`() throws {
         let later = fields + [Wire.field(9, 5), Wire.field(10, Bytes([1, 2, 3]))]
-        #expect(try SignalMessage(message(later)).header.n == 300)
+        #expect(try RatchetMessage(message(later), .legacy).header.n == 300)
     }
 
     @Test func `no field may be repeated`() {
         for index in fields.indices {
-            #expect(throws: DecryptionError.self) { try SignalMessage(message(fields + [fields[index]])) }
+            #expect(throws: DecryptionError.self) {
+                try RatchetMessage(message(fields + [fields[index]]), .legacy)
+            }
         }
         for field in exchangeFields {
             #expect(throws: DecryptionError.self) {
-                try PreKeySignalMessage(exchange(exchangeFields + [field]))
+                try KeyExchangeMessage(exchange(exchangeFields + [field]), .legacy)
             }
         }
     }
@@ -82,12 +84,12 @@ import Testing
         for index in [0, 3] {
             var fields = fields
             fields.remove(at: index)
-            #expect(throws: DecryptionError.self) { try SignalMessage(message(fields)) }
+            #expect(throws: DecryptionError.self) { try RatchetMessage(message(fields), .legacy) }
         }
         for index in [0, 1, 2, 3, 5] {
             var fields = exchangeFields
             fields.remove(at: index)
-            #expect(throws: DecryptionError.self) { try PreKeySignalMessage(exchange(fields)) }
+            #expect(throws: DecryptionError.self) { try KeyExchangeMessage(exchange(fields), .legacy) }
         }
     }
 
@@ -99,7 +101,7 @@ import Testing
         ]
         for field in bad {
             #expect(throws: DecryptionError.self) {
-                try SignalMessage(message([fields[0], field]))
+                try RatchetMessage(message([fields[0], field]), .legacy)
             }
         }
     }
@@ -111,8 +113,8 @@ import Testing
             Wire.field(1 << 28, 1),
         ]
         for field in bad {
-            #expect(throws: DecryptionError.self) { try SignalMessage(message(fields + [field])) }
-            #expect(throws: DecryptionError.self) { try SignalMessage(message([field] + fields)) }
+            #expect(throws: DecryptionError.self) { try RatchetMessage(message(fields + [field]), .legacy) }
+            #expect(throws: DecryptionError.self) { try RatchetMessage(message([field] + fields), .legacy) }
         }
     }
 
@@ -127,7 +129,7 @@ import Testing
             message([fields[0], Wire.field(4, [])]),
             message([fields[0], Wire.field(4, Bytes(repeating: 0, count: 2048))]),
         ]
-        for bytes in bad { #expect(throws: DecryptionError.self) { try SignalMessage(bytes) } }
+        for bytes in bad { #expect(throws: DecryptionError.self) { try RatchetMessage(bytes, .legacy) } }
     }
 
     @Test func `garbage is an error, never a crash`() throws {

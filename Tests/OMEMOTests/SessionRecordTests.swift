@@ -127,7 +127,7 @@ import XMPP
         let alice = try Device("alice@example.org", seed: 31)
         let impostor = try Device("alice@example.org", seed: 32)
         let bob = try Device("bob@example.org", seed: 33)
-        bob.records[alice.address] = SessionRecord(expecting: alice.own.identity.publicKey)
+        bob.records[alice.address] = SessionRecord(.legacy, expecting: alice.own.identity.publicKey)
         try bob.restart()
         #expect(bob.records[alice.address]?.isEmpty == true)
         let forged = try impostor.send("x", to: bob)
@@ -142,7 +142,7 @@ import XMPP
         var record = try #require(bob.records[alice.address])
         #expect(record.remoteIdentity?.curve25519 == alice.own.identity.publicKey.curve25519)
         try record.initiate(
-            with: Bundle(alice.bundle.element), own: bob.own.identity, ownDevice: bob.own.id,
+            with: Bundle(alice.bundle.element, .legacy), own: bob.own.identity, ownDevice: bob.own.id,
             using: &bob.random)
         #expect(record.remoteIdentity == alice.own.identity.publicKey)
     }
@@ -151,7 +151,7 @@ import XMPP
         let alice = try Device("alice@example.org", seed: 36)
         let bob = try Device("bob@example.org", seed: 37)
         let message = try alice.send("x", to: bob)
-        let used = try PreKeySignalMessage(message.keys[0].data).preKeyID
+        let used = try KeyExchangeMessage(message.keys[0].data, .legacy).preKeyID
         let preKey = bob.preKeys.removeValue(forKey: used)
         #expect(throws: DecryptionError.preKeyUnknown(used)) { try bob.receive(message, from: alice) }
         bob.preKeys[used] = preKey
@@ -190,7 +190,7 @@ import XMPP
         let alice = try Device("alice@example.org", seed: 42)
         let bob = try Device("bob@example.org", seed: 43)
         let key = try alice.send("x", to: bob).keys[0]
-        var record = SessionRecord()
+        var record = SessionRecord(.legacy)
         #expect(throws: DecryptionError.preKeyStoreFailed) {
             try record.decrypt(key.data, isKeyExchange: true, own: bob.own.identity, preKeys: Broken())
         }
@@ -201,26 +201,26 @@ import XMPP
         let alice = try Device("alice@example.org", seed: 44)
         let bobs = try (0..<3).map { try Device("bob@example.org", seed: 50 + $0) }
         var recipients = try bobs.map { bob in
-            var record = SessionRecord()
+            var record = SessionRecord(.legacy)
             try record.initiate(
                 with: bob.bundle, own: alice.own.identity, ownDevice: alice.own.id, using: &alice.random)
             return Recipient(address: bob.address, record: record)
         }
         let message = try Fanout.encrypt(
-            Bytes("all".utf8), from: alice.own.id, to: &recipients, using: &alice.random)
+            Bytes("all".utf8), .legacy, from: alice.own.id, to: &recipients, using: &alice.random)
         #expect(message.sid == alice.own.id)
         #expect(message.keys.map(\.rid) == bobs.map(\.own.id))
         for bob in bobs { #expect(try bob.receive(message, from: alice).text == "all") }
 
-        recipients[2].record = SessionRecord()
+        recipients[2].record = SessionRecord(.legacy)
         let before = recipients.map { $0.record.serialized().bytes }
         #expect(throws: FanoutError.recipient(bobs[2].address, .noSession)) {
-            try Fanout.encrypt(nil, from: alice.own.id, to: &recipients, using: &alice.random)
+            try Fanout.encrypt(nil, .legacy, from: alice.own.id, to: &recipients, using: &alice.random)
         }
         #expect(recipients.map { $0.record.serialized().bytes } == before)
         recipients = []
         #expect(throws: FanoutError.noRecipients) {
-            try Fanout.encrypt(nil, from: alice.own.id, to: &recipients, using: &alice.random)
+            try Fanout.encrypt(nil, .legacy, from: alice.own.id, to: &recipients, using: &alice.random)
         }
     }
 }

@@ -23,11 +23,11 @@ import XMPP
         let alice = try Device("alice@example.org", seed: 3)
         let bob = try Device("bob@example.org", seed: 4)
         let messages = try (0..<3).map { try alice.send("\($0)", to: bob) }
-        let exchanges = try messages.map { try PreKeySignalMessage($0.keys[0].data) }
+        let exchanges = try messages.map { try KeyExchangeMessage($0.keys[0].data, .legacy) }
         #expect(Set(exchanges.map(\.baseKey)).count == 1)
         #expect(Set(exchanges.map(\.preKeyID)).count == 1)
         #expect(exchanges.allSatisfy { $0.signedPreKeyID == 1 && $0.registrationID == alice.own.id })
-        #expect(exchanges.allSatisfy { $0.identityKey == alice.own.identity.publicKey.curve25519 })
+        #expect(exchanges.allSatisfy { $0.identityKey == alice.own.identity.publicKey.curve25519.bytes })
         #expect(alice.records[bob.address]?.isUnanswered == true)
 
         try bob.receive(messages[0], from: alice)
@@ -130,7 +130,7 @@ import XMPP
 
     @Test func `the highest counters are refused`() throws {
         let (alice, bob) = try acquainted(14)
-        let message = try SignalMessage(alice.send("x", to: bob).keys[0].data)
+        let message = try RatchetMessage(alice.send("x", to: bob).keys[0].data, .legacy)
         let stored = bob.stored(alice)
         for counter in [1002, UInt32.max - 1, .max] {
             var header = message.header
@@ -192,7 +192,7 @@ import XMPP
         let message = try alice.send("x", to: bob)
         bob.records = [:]
         #expect(throws: DecryptionError.noSession) { try bob.receive(message, from: alice) }
-        var record = SessionRecord()
+        var record = SessionRecord(.legacy)
         #expect(record.isEmpty)
         #expect(throws: EncryptionError.noSession) {
             try record.encrypt(SecretBytes(Bytes(repeating: 0, count: 32)), using: &bob.random)
@@ -200,14 +200,14 @@ import XMPP
     }
 
     private func forged(
-        _ header: RatchetHeader, _ message: SignalMessage, for device: Device
+        _ header: RatchetHeader, _ message: RatchetMessage, for device: Device
     ) -> EncryptedMessage {
         EncryptedMessage(
-            sid: 1,
+            .legacy, sid: 1,
             keys: [
                 .init(
                     rid: device.own.id, isKeyExchange: false,
-                    data: SignalMessage.encode(header, message.ciphertext) + message.mac)
+                    data: RatchetMessage.encodeSignalMessage(header, message.ciphertext) + message.mac)
             ], iv: Bytes(repeating: 0, count: 12), payload: nil)
     }
 }

@@ -22,6 +22,7 @@ struct Seeded: RandomNumberGenerator {
 
 /// One device and what its store would hold.
 final class Device: PreKeyStore {
+    let version: ProtocolVersion
     let address: DeviceAddress
     let own: OwnDevice
     var preKeys: [UInt32: KeyPair]
@@ -32,7 +33,8 @@ final class Device: PreKeyStore {
     var keepsPreKeys = false
     private(set) var lookups = 0
 
-    init(_ jid: String, seed: UInt64, sign: Bool? = nil) throws {
+    init(_ jid: String, seed: UInt64, sign: Bool? = nil, _ version: ProtocolVersion = .legacy) throws {
+        self.version = version
         random = Seeded(seed)
         var made = OwnDevice.generate(avoiding: [], at: 0, using: &random)
         while let sign, (made.identity.publicKey.ed25519[31] & 0x80 != 0) != sign {
@@ -54,30 +56,30 @@ final class Device: PreKeyStore {
     /// Only the pre-keys that are not spent.
     var bundle: Bundle {
         Bundle(
-            identityKey: own.identity.publicKey, signedPreKey: own.signedPreKey,
+            version, identity: own.identity, signedPreKey: own.signedPreKey,
             preKeys: preKeys.keys.sorted().compactMap { id in
                 preKeys[id].map { Bundle.PreKey(id: id, key: $0.publicKey) }
             })
     }
 
     func send(_ text: String?, to other: Device) throws -> EncryptedMessage {
-        try send(text, to: other.address, with: Bundle(other.bundle.element))
+        try send(text, to: other.address, with: Bundle(other.bundle.element, version))
     }
 
     /// Encrypts as the daemon does: from a bundle if there is no session, through the element codec.
     func send(
         _ text: String?, to address: DeviceAddress, with bundle: @autoclosure () throws -> Bundle
     ) throws -> EncryptedMessage {
-        var recipient = Recipient(address: address, record: records[address] ?? SessionRecord())
+        var recipient = Recipient(address: address, record: records[address] ?? SessionRecord(version))
         if recipient.record.isEmpty {
             try recipient.record.initiate(
                 with: bundle(), own: own.identity, ownDevice: own.id, using: &random)
         }
         var recipients = [recipient]
         let message = try Fanout.encrypt(
-            text.map { Bytes($0.utf8) }, from: own.id, to: &recipients, using: &random)
+            text.map { Bytes($0.utf8) }, version, from: own.id, to: &recipients, using: &random)
         records[address] = recipients[0].record
-        return try EncryptedMessage(message.element)
+        return try EncryptedMessage(message.element, version)
     }
 
     /// What came out, and what the record asks for.
@@ -89,11 +91,11 @@ final class Device: PreKeyStore {
     @discardableResult
     func receive(_ message: EncryptedMessage, from sender: DeviceAddress) throws -> Received {
         let key = try #require(message.keys.first { $0.rid == own.id })
-        var record = records[sender] ?? SessionRecord()
+        var record = records[sender] ?? SessionRecord(version)
         let decrypted = try record.decrypt(
             key.data, isKeyExchange: key.isKeyExchange, own: own.identity, preKeys: self)
-        let text = try message.payload.map {
-            try Payload.open($0, iv: message.iv, secret: decrypted.plaintext)
+        let text = try message.payload.map { _ in
+            try Payload.open(message, secret: decrypted.plaintext)
         }
         records[sender] = record
         if let used = decrypted.usedPreKey, !keepsPreKeys { preKeys[used] = nil }
@@ -114,9 +116,9 @@ final class Device: PreKeyStore {
 }
 
 /// Two devices that have talked: each has one confirmed session.
-func acquainted(_ seed: UInt64) throws -> (Device, Device) {
-    let alice = try Device("alice@example.org", seed: seed)
-    let bob = try Device("bob@example.org", seed: seed &+ 1)
+func acquainted(_ seed: UInt64, _ version: ProtocolVersion = .legacy) throws -> (Device, Device) {
+    let alice = try Device("alice@example.org", seed: seed, version)
+    let bob = try Device("bob@example.org", seed: seed &+ 1, version)
     try bob.receive(alice.send("hello", to: bob), from: alice)
     try alice.receive(bob.send(nil, to: alice), from: bob)
     return (alice, bob)

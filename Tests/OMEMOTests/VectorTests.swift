@@ -57,7 +57,7 @@ private struct RecordedKeys: PreKeyStore {
     @Test func `there are vectors for both signs`() throws {
         #expect(Conversation.all.count == 2)
         let signs = try Conversation.all.map {
-            try OMEMO.Bundle(parse($0.senderBundle)).identityKey.ed25519[31] & 0x80
+            try OMEMO.Bundle(parse($0.senderBundle), .legacy).identityKey.ed25519[31] & 0x80
         }
         #expect(Set(signs) == [0, 0x80])
     }
@@ -65,7 +65,8 @@ private struct RecordedKeys: PreKeyStore {
     @Test(arguments: Conversation.all, [[0, 1, 2, 3], [3, 0, 2, 1]])
     func `recorded key exchanges decrypt in any order`(_ conversation: Conversation, _ order: [Int]) throws {
         let own = try identity(conversation)
-        var record = SessionRecord(expecting: try OMEMO.Bundle(parse(conversation.senderBundle)).identityKey)
+        var record = SessionRecord(
+            .legacy, expecting: try OMEMO.Bundle(parse(conversation.senderBundle), .legacy).identityKey)
         for (position, index) in order.enumerated() {
             let line = conversation.opening[index]
             let (text, decrypted) = try open(line, conversation, own, &record)
@@ -103,13 +104,12 @@ private struct RecordedKeys: PreKeyStore {
         _ line: Conversation.Line, _ conversation: Conversation, _ own: IdentityKeyPair,
         _ record: inout SessionRecord
     ) throws -> (text: String, decrypted: Decrypted) {
-        let message = try EncryptedMessage(parse(line.xml))
+        let message = try EncryptedMessage(parse(line.xml), .legacy)
         let key = try #require(message.keys.first { $0.rid == conversation.device })
         let decrypted = try record.decrypt(
             key.data, isKeyExchange: key.isKeyExchange, own: own,
             preKeys: RecordedKeys(conversation: conversation))
-        let text = try Payload.open(
-            #require(message.payload), iv: message.iv, secret: decrypted.plaintext)
+        let text = try Payload.open(message, secret: decrypted.plaintext)
         return (String(decoding: text, as: UTF8.self), decrypted)
     }
 }

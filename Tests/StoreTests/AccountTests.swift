@@ -60,7 +60,7 @@ import XMPP
         try await test.write { tx, account in
             let address = DeviceAddress(jid: try JID(juliet), device: 1)
             try tx.save(record, account: account, address, .legacy)
-            _ = try tx.setDeviceList(account: account, jid: address.jid, ids: [1], now: 1)
+            _ = try tx.setDeviceList(account: account, jid: address.jid, list([1]), now: 1)
             let message = try tx.insertOutgoing(outgoing(account))
             try tx.enqueue(account: account, stanza: [1], message: message.id, now: 1)
             try tx.markEncrypted(account: account, chat: address.jid, now: 1)

@@ -49,14 +49,14 @@ import XMPP
     }
 
     static let damage = [
-        ("UPDATE account SET identitySeed = zeroblob(32)", "checksum of account 1"),
-        ("UPDATE preKey SET privateKey = zeroblob(32) WHERE id = 1", "checksum of preKey 1/1"),
-        ("UPDATE preKey SET id = 77 WHERE id = 2", "checksum of preKey 1/77"),
-        ("UPDATE signedPreKey SET signature = zeroblob(64), id = 5", "checksum of signedPreKey 1/5"),
+        ("UPDATE account SET identitySeed = zeroblob(32)", "seal of account 1"),
+        ("UPDATE preKey SET privateKey = zeroblob(32) WHERE id = 1", "seal of preKey 1/1"),
+        ("UPDATE preKey SET id = 77 WHERE id = 2", "seal of preKey 1/77"),
+        ("UPDATE signedPreKey SET signature = zeroblob(64), id = 5", "seal of signedPreKey 1/5"),
         ("UPDATE device SET trust = 'verified'", "checksum of device 1/juliet@example.com/7"),
         ("UPDATE device SET jid = '@'", "checksum of device 1/@/7"),
-        ("UPDATE session SET record = zeroblob(9)", "checksum of session 1/juliet@example.com/7"),
-        ("UPDATE session SET version = 'x'", "checksum of session 1/juliet@example.com/7"),
+        ("UPDATE session SET record = zeroblob(9)", "seal of session 1/juliet@example.com/7"),
+        ("UPDATE session SET version = 'x'", "seal of session 1/juliet@example.com/7"),
         ("UPDATE outbox SET stanza = x'02' WHERE id = 2", "checksum of outbox 1/2"),
         ("UPDATE message SET body = 'x' WHERE id = 3", "checksum of message 3"),
         ("UPDATE message SET state = 'x' WHERE id = 4", "checksum of message 4"),

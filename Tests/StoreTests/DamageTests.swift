@@ -105,7 +105,7 @@ import XMPP
             for address in [sibling, address] {
                 try tx.setIdentity(account: account, address, identity().publicKey, trust: .verified, now: 1)
             }
-            _ = try tx.setDeviceList(account: account, jid: address.jid, ids: [1, address.device], now: 2)
+            _ = try tx.setDeviceList(account: account, jid: address.jid, list([1, address.device]), now: 2)
             try tx.touchReceived(account: account, address, at: 9)
             try tx.run("UPDATE device SET \(damage) WHERE device = 31415")
             let device = try tx.device(account: account, address)
@@ -124,16 +124,18 @@ import XMPP
         try await test.write { [address] tx, account in
             try tx.setIdentity(account: account, address, key, trust: .distrusted, now: 1)
             try tx.run("UPDATE device SET trust = 'blind'")
-            try #expect(!tx.setTrust(.verified, account: account, address), "there is no key to compare")
+            try #expect(
+                !tx.setTrust(.verified, account: account, address, source: .person, now: 1),
+                "there is no key to compare")
             let next = DeviceAddress(jid: address.jid, device: 2)
             try tx.setIdentity(account: account, next, identity().publicKey, policy: .btbv, now: 2)
             try #expect(tx.device(account: account, next)?.trust == .undecided)
             try #expect(tx.setIdentity(account: account, address, key, policy: .btbv, now: 3) == .new)
             let device = try tx.device(account: account, address)
             #expect(device?.isDamaged == false && device?.identityKey == key && device?.trust == .undecided)
-            try #expect(tx.setTrust(.verified, account: account, address))
+            try #expect(tx.setTrust(.verified, account: account, address, source: .person, now: 1))
             try tx.run("UPDATE device SET trust = 'blind' WHERE device = 31415")
-            try #expect(tx.setTrust(.distrusted, account: account, address))
+            try #expect(tx.setTrust(.distrusted, account: account, address, source: .person, now: 1))
             try #expect(tx.device(account: account, address)?.trust == .distrusted)
         }
     }
@@ -145,7 +147,7 @@ import XMPP
             try tx.run("UPDATE device SET trust = 'blind'")
             let ids = (1...100).map { UInt32($0) }
             try #expect(
-                tx.setDeviceList(account: account, jid: address.jid, ids: ids, now: 2).added.count == 99)
+                tx.setDeviceList(account: account, jid: address.jid, list(ids), now: 2).added.count == 99)
             try #expect(tx.device(account: account, address)?.isDamaged == true)
         }
     }
@@ -178,7 +180,7 @@ import XMPP
             try tx.add(device.signedPreKey, account: account)
             try #expect(tx.removeDamagedPreKeys(account: account).isEmpty)
             try tx.run("UPDATE preKey SET privateKey = zeroblob(32) WHERE id = 2")
-            #expect(throws: StoreError.corrupt("checksum of preKey \(account)/2")) {
+            #expect(throws: StoreError.corrupt("seal of preKey \(account)/2")) {
                 try tx.allPreKeys(account: account)
             }
             try #expect(tx.removeDamagedPreKeys(account: account) == ["preKey \(account)/2"])

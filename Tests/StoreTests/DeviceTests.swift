@@ -26,7 +26,7 @@ import XMPP
             try #expect(tx.setIdentity(account: account, sibling, key, trust: .verified, now: 2) == .taken)
             try #expect(tx.device(account: account, stranger) == nil)
             // Also where the device list told of the device before.
-            _ = try tx.setDeviceList(account: account, jid: stranger.jid, ids: [9], now: 3)
+            _ = try tx.setDeviceList(account: account, jid: stranger.jid, list([9]), now: 3)
             try #expect(tx.setIdentity(account: account, stranger, key, policy: .btbv, now: 4) == .taken)
             try #expect(tx.device(account: account, stranger)?.identityKey == nil)
             try #expect(tx.setIdentity(account: account, address, key, policy: .btbv, now: 5) == .same)
@@ -75,11 +75,11 @@ import XMPP
         let ids = (1...10_000).map { UInt32($0) }
         try await test.write { [address] tx, account in
             let jid = address.jid
-            let first = try tx.setDeviceList(account: account, jid: jid, ids: ids, now: 1)
+            let first = try tx.setDeviceList(account: account, jid: jid, list(ids), now: 1)
             #expect(first.added == Array(1...100) && first.ignored == 9_900)
-            let again = try tx.setDeviceList(account: account, jid: jid, ids: ids, now: 2)
+            let again = try tx.setDeviceList(account: account, jid: jid, list(ids), now: 2)
             #expect(again == DeviceListChange(isFirst: false, added: [], removed: [], ignored: 9_900))
-            let turned = try tx.setDeviceList(account: account, jid: jid, ids: ids.reversed(), now: 3)
+            let turned = try tx.setDeviceList(account: account, jid: jid, list(ids.reversed()), now: 3)
             #expect(turned.added.first == 10_000 && turned.added.count == 100 && turned.removed.count == 100)
             try #expect(tx.devices(account: account, jid: jid).count == 100)
             try #expect(
@@ -87,7 +87,7 @@ import XMPP
                     == .full)
             try #expect(tx.device(account: account, address) == nil)
             let other = try JID("nurse@example.com")
-            try #expect(tx.setDeviceList(account: account, jid: other, ids: [1], now: 5).ignored == 0)
+            try #expect(tx.setDeviceList(account: account, jid: other, list([1]), now: 5).ignored == 0)
         }
     }
 
@@ -102,17 +102,17 @@ import XMPP
                 try tx.setIdentity(account: account, address, identity().publicKey, policy: .btbv, now: 1)
                 try tx.save(record, account: account, address, .legacy)
             }
-            try tx.setTrust(.verified, account: account, kept)
-            try tx.setTrust(.distrusted, account: account, refused)
+            try tx.setTrust(.verified, account: account, kept, source: .person, now: 1)
+            try tx.setTrust(.distrusted, account: account, refused, source: .person, now: 1)
             try tx.touchReceived(account: account, heard, at: 50)
             let change = try tx.setDeviceList(
-                account: account, jid: kept.jid, ids: (11...107).map { UInt32($0) }, now: 60)
+                account: account, jid: kept.jid, list((11...107).map { UInt32($0) }), now: 60)
             #expect(change.added.count == 97 && change.ignored == 0)
             try #expect(tx.device(account: account, silent) == nil)
             try #expect(tx.session(account: account, silent, .legacy) == nil)
             try #expect(tx.session(account: account, heard, .legacy) != nil)
             let second = try tx.setDeviceList(
-                account: account, jid: kept.jid, ids: (201...300).map { UInt32($0) }, now: 70)
+                account: account, jid: kept.jid, list((201...300).map { UInt32($0) }), now: 70)
             #expect(second.added.count == 98 && second.ignored == 2)
             try #expect(tx.device(account: account, kept)?.trust == .verified)
             try #expect(tx.device(account: account, refused)?.trust == .distrusted)
@@ -124,14 +124,14 @@ import XMPP
     func `a decision from before the key was known stands`(_ level: TrustLevel) async throws {
         let test = try await TestStore()
         try await test.write { [address] tx, account in
-            _ = try tx.setDeviceList(account: account, jid: address.jid, ids: [address.device, 7], now: 1)
-            try tx.setTrust(level, account: account, address)
+            _ = try tx.setDeviceList(account: account, jid: address.jid, list([address.device, 7]), now: 1)
+            try tx.setTrust(level, account: account, address, source: .person, now: 1)
             try #expect(
                 tx.setIdentity(account: account, address, identity().publicKey, policy: .btbv, now: 2) == .new
             )
             try #expect(tx.device(account: account, address)?.trust == level)
             let other = DeviceAddress(jid: address.jid, device: 7)
-            try tx.setTrust(level, account: account, other)
+            try tx.setTrust(level, account: account, other, source: .person, now: 1)
             try tx.setIdentity(account: account, other, identity().publicKey, trust: .undecided, now: 2)
             try #expect(tx.device(account: account, other)?.trust == level)
         }

@@ -46,7 +46,7 @@ import XMPP
                       || CASE WHEN substr(record, ?1, 1) = x'00' THEN x'01' ELSE x'00' END
                       || substr(record, ?1 + 1) AS BLOB)
                     """, offset)
-                #expect(throws: StoreError.corrupt("checksum of session \(account)/\(juliet)/31415")) {
+                #expect(throws: StoreError.corrupt("seal of session \(account)/\(juliet)/31415")) {
                     try tx.session(account: account, address, .legacy)
                 }
             }
@@ -145,7 +145,8 @@ import XMPP
 
     @Test(
         arguments: [
-            "privateKey = zeroblob(32)", "privateKey = x''", "checksum = zeroblob(16)", "checksum = x''",
+            "privateKey = zeroblob(32)", "privateKey = x''", "privateKey = zeroblob(72)",
+            "privateKey = x'00'",
         ])
     func `a damaged pre-key is unknown and stops nothing else`(_ damage: String) async throws {
         let test = try await TestStore()
@@ -214,20 +215,20 @@ import XMPP
         let test = try await TestStore()
         try await test.write { [address] tx, account in
             let jid = address.jid
-            let first = try tx.setDeviceList(account: account, jid: jid, ids: [3, 1, 3], now: 10)
+            let first = try tx.setDeviceList(account: account, jid: jid, list([3, 1, 3]), now: 10)
             #expect(first == DeviceListChange(isFirst: true, added: [3, 1], removed: []))
             let key = identity().publicKey
             try tx.setIdentity(
                 account: account, DeviceAddress(jid: jid, device: 1), key, trust: .verified, now: 11)
-            let second = try tx.setDeviceList(account: account, jid: jid, ids: [2, 3], now: 20)
+            let second = try tx.setDeviceList(account: account, jid: jid, list([2, 3]), now: 20)
             #expect(second == DeviceListChange(isFirst: false, added: [2], removed: [1]))
-            let third = try tx.setDeviceList(account: account, jid: jid, ids: [1, 2, 3], now: 30)
+            let third = try tx.setDeviceList(account: account, jid: jid, list([1, 2, 3]), now: 30)
             #expect(third == DeviceListChange(isFirst: false, added: [1], removed: []))
             let devices = try tx.devices(account: account, jid: jid)
             #expect(devices.map(\.address.device) == [1, 2, 3] && devices.allSatisfy(\.isActive))
             #expect(devices[0].identityKey == key && devices[0].trust == .verified)
             #expect(devices.map(\.firstSeenAt) == [10, 20, 10])
-            try #expect(tx.deviceListFetchedAt(account: account, jid: jid) == 30)
+            try #expect(tx.deviceListFetchedAt(account: account, jid: jid, version: .legacy) == 30)
         }
     }
 
@@ -255,7 +256,7 @@ import XMPP
         let unsigned = try IdentityKey(curve25519: key.curve25519, signBit: false)
         try await test.write { [address, key] tx, account in
             try #expect(tx.setIdentity(account: account, address, unsigned, policy: .btbv, now: 1) == .new)
-            try tx.setTrust(.verified, account: account, address)
+            try tx.setTrust(.verified, account: account, address, source: .person, now: 1)
             try #expect(tx.setIdentity(account: account, address, key, policy: .btbv, now: 2) == .same)
             try #expect(tx.device(account: account, address)?.identityKey?.ed25519 == key.ed25519)
             try #expect(tx.setIdentity(account: account, address, unsigned, policy: .btbv, now: 3) == .same)
@@ -272,10 +273,13 @@ import XMPP
             try tx.setIdentity(account: account, address, identity().publicKey, policy: .btbv, now: 1)
             try tx.setIdentity(account: account, second, identity().publicKey, policy: .btbv, now: 1)
             try #expect(tx.devices(account: account, jid: address.jid).map(\.trust) == [.blind, .blind])
-            try #expect(tx.setTrust(.verified, account: account, address))
+            try #expect(tx.setTrust(.verified, account: account, address, source: .person, now: 1))
             try tx.setIdentity(account: account, third, identity().publicKey, policy: .btbv, now: 1)
             try #expect(tx.device(account: account, third)?.trust == .undecided)
-            try #expect(!tx.setTrust(.verified, account: account, DeviceAddress(jid: address.jid, device: 9)))
+            try #expect(
+                !tx.setTrust(
+                    .verified, account: account, DeviceAddress(jid: address.jid, device: 9), source: .person,
+                    now: 1))
             try tx.touchReceived(account: account, third, at: 77)
             try #expect(tx.device(account: account, third)?.lastReceivedAt == 77)
         }

@@ -184,7 +184,7 @@ import XMPP
         try await test.store.pool.writeWithoutTransaction { database in
             let statements = Mutex(0)
             database.trace { _ in statements.withLock { $0 += 1 } }
-            let tx = Transaction(database)
+            let tx = Transaction(database, test.store.sealing)
             let batch = try tx.takeOutbox(account: account, after: 0, limit: 512, now: 2)
             #expect(batch.entries.count == 512 && batch.moved.count == 512)
             #expect(statements.withLock { $0 } == 5)

@@ -32,6 +32,7 @@ import Testing
             digests == [
                 "0001 accounts, keys, messages, events 704707b3ccfaf854",
                 "0002 resumption, archive, retention 95702038e91ae4b1",
+                "0003 versions, trust, sealing 9f9cf971a12680bb",
             ])
     }
 

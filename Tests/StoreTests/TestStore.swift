@@ -50,6 +50,17 @@ final class TestStore: Sendable {
     }
 }
 
+extension Store {
+    /// With a key that needs no file.
+    static func open(
+        at path: String, key: SecretBytes = SecretBytes(Bytes(repeating: 7, count: 32)),
+        onCommit: @escaping @Sendable (Int64) -> Void = { _ in }
+    ) throws -> Store {
+        try open(
+            at: path, unlock: { ($0 ?? KeyWrapping(origin: .file), key) }, onCommit: onCommit)
+    }
+}
+
 /// A path that does not exist yet.
 func temporaryFolder() -> String {
     FileManager.default.temporaryDirectory.path + "/imd-store-\(UUID().uuidString)"
@@ -85,6 +96,11 @@ func outgoing(
         clientID: clientID, at: 20)
 }
 
+/// A legacy device list.
+func list(_ ids: [UInt32]) -> OMEMO.DeviceList {
+    OMEMO.DeviceList(.legacy, ids.map { OMEMO.DeviceList.Device(id: $0) })
+}
+
 func identity() -> IdentityKeyPair {
     var random = SystemRandomNumberGenerator()
     return .generate(using: &random)
@@ -93,9 +109,10 @@ func identity() -> IdentityKeyPair {
 /// A record with one session that was started from a fresh bundle.
 func sessionRecord() throws -> SessionRecord {
     var random = SystemRandomNumberGenerator()
-    var record = SessionRecord()
+    var record = SessionRecord(.legacy)
     try record.initiate(
-        with: OwnDevice.generate(avoiding: [], at: 1, using: &random).bundle, own: identity(), ownDevice: 1,
+        with: OwnDevice.generate(avoiding: [], at: 1, using: &random).bundle(.legacy), own: identity(),
+        ownDevice: 1,
         using: &random)
     return record
 }

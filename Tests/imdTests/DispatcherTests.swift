@@ -9,7 +9,7 @@ struct DispatcherTests {
         let party = try await Party("alice@example.org")
         var dispatcher = Dispatcher(log: .init(label: "test"))
         let accounts = Accounts(
-            store: party.store, group: .singletonMultiThreadedEventLoopGroup, history: 0,
+            store: party.store, group: .singletonMultiThreadedEventLoopGroup, config: Config(),
             log: .init(label: "test"))
         let paths = try Paths(environment: ["HOME": "/home/a", "XDG_RUNTIME_DIR": "/run/a"])
         Handlers(accounts: accounts, store: party.store, feed: EventFeed(), paths: paths, startedAt: 0)

@@ -89,13 +89,13 @@ struct InboundTests {
         #expect(waiting.last?.child("received", in: Namespace.receipts)?["id"] == message.id)
         let empty = try #require(waiting.first)
         let encrypted = try EncryptedMessage(
-            try #require(empty.child("encrypted", in: ProtocolVersion.legacy.rawValue)))
+            try #require(empty.child("encrypted", in: ProtocolVersion.legacy.rawValue)), .legacy)
         #expect(encrypted.payload == nil)
         #expect(empty.child("body", in: Namespace.client) == nil)
         try await alice.receive(empty, from: bob.jid)
         let next = try await alice.encrypt("again", to: bob)
         let key = try EncryptedMessage(
-            try #require(next.child("encrypted", in: ProtocolVersion.legacy.rawValue))
+            try #require(next.child("encrypted", in: ProtocolVersion.legacy.rawValue)), .legacy
         ).keys[0]
         #expect(!key.isKeyExchange)
     }
@@ -242,7 +242,7 @@ struct InboundTests {
         #expect(try await bob.receive(event, from: alice).currentLists.isEmpty, "nobody we know")
         try await bob.befriend(alice)
         let effects = try await bob.receive(event, from: alice)
-        #expect(effects.currentLists == [alice])
+        #expect(effects.currentLists == [ListKey(owner: alice, version: .legacy)])
         #expect(!effects.isUnlisted)
         #expect(try await bob.receive(event, from: bob.jid).isUnlisted)
     }

@@ -14,11 +14,12 @@ final class Party: Sendable {
     let folder: String
     let store: Store
     let own: OwnIdentity
+    let policies = Policies(TrustSettings())
 
     init(_ name: String) async throws {
         jid = try JID(name)
         folder = FileManager.default.temporaryDirectory.path + "/imd-party-\(UUID().uuidString)"
-        store = try Store.open(at: folder + "/imd.sqlite")
+        store = try Store.open(at: folder + "/imd.sqlite", unlock: Self.unlock)
         var random = SystemRandomNumberGenerator()
         let device = OwnDevice.generate(avoiding: [], at: 0, using: &random)
         let id = try await store.write { [jid] tx in
@@ -31,6 +32,11 @@ final class Party: Sendable {
             return id
         }
         own = OwnIdentity(account: id, jid: jid, device: device.id, identity: device.identity)
+    }
+
+    /// A key that needs no file.
+    private static func unlock(_: KeyWrapping?) -> (KeyWrapping, SecretBytes) {
+        (KeyWrapping(origin: .file, parameters: nil), SecretBytes(Bytes(repeating: 7, count: 32)))
     }
 
     deinit {
@@ -61,7 +67,7 @@ final class Party: Sendable {
         _ work: [Work], archive: Inbound.Archive = Inbound.Archive(announcesStanzaIDs: true),
         aroundDamage: Bool = false
     ) async throws -> Inbound.Effects {
-        let inbound = Inbound(own: own, archive: archive, now: Self.now)
+        let inbound = Inbound(own: own, policies: policies, archive: archive, now: Self.now)
         return try await store.write { tx in
             var inbound = inbound
             return aroundDamage
@@ -88,15 +94,30 @@ final class Party: Sendable {
         get async throws { try await write { [own] in try $0.account(id: own.account)?.archivePosition } }
     }
 
-    func bundle() async throws -> OMEMO.Bundle {
-        try await store.write { [own] in try $0.currentBundle(of: own, now: Self.now) }
+    func bundle(_ version: ProtocolVersion = .legacy) async throws -> OMEMO.Bundle {
+        let bundles = try await store.write { [own] in try $0.currentBundles(of: own, now: Self.now) }
+        return try bundles.first { $0.version == version } ?? { throw Failure.notEncrypted }()
     }
 
-    /// Learns the devices of another party, as from its published list.
-    func meet(_ other: Party) async throws {
-        let list = OMEMO.DeviceList([other.own.device])
+    var address: DeviceAddress { own.address }
+
+    /// What it takes to send something now.
+    func outbound(
+        _ bundles: [BundleKey: OMEMO.Bundle] = [:], failures: [BundleKey: ExclusionReason] = [:]
+    ) -> Outbound {
+        Outbound(own: own, policies: policies, now: Self.now, bundles: bundles, failures: failures)
+    }
+
+    /// Learns the devices of other parties, all of one person, as from its published lists.
+    func meet(_ others: Party..., versions: [ProtocolVersion] = [.legacy]) async throws {
+        for version in versions { try await learn(version, others.map(\.own.device), of: others[0].jid) }
+    }
+
+    /// Hears of a device list.
+    func learn(_ version: ProtocolVersion, _ devices: [UInt32], of owner: JID) async throws {
+        let list = OMEMO.DeviceList(version, devices.map { OMEMO.DeviceList.Device(id: $0) })
         try await store.write { [own] tx in
-            try DeviceLists(own: own, now: Self.now).update(other.jid, list, tx)
+            try DeviceLists(own: own, now: Self.now).update(owner, list, tx)
         }
     }
 
@@ -117,13 +138,15 @@ final class Party: Sendable {
         _ body: String, to bob: Party, id: String? = nil, alsoTo other: Party? = nil,
         with bundle: OMEMO.Bundle? = nil
     ) async throws -> Element {
-        var bundles: [DeviceAddress: OMEMO.Bundle] = [:]
+        var bundles: [BundleKey: OMEMO.Bundle] = [:]
         for party in [bob, other].compactMap(\.self) {
-            bundles[DeviceAddress(jid: party.jid, device: party.own.device)] = try await party.bundle()
+            for version in ProtocolVersion.allCases {
+                bundles[BundleKey(party.address, version)] = try await party.bundle(version)
+            }
         }
-        if let bundle { bundles[DeviceAddress(jid: bob.jid, device: bob.own.device)] = bundle }
-        let outbound = Outbound(own: own, now: Self.now, bundles: bundles)
+        if let bundle { bundles[BundleKey(bob.address, bundle.version)] = bundle }
         let request = SendRequest(chat: bob.jid, body: body, clientID: id, plaintext: false)
+        let outbound = outbound(bundles)
         let outcome = try await store.write { try outbound.accept(request, mayEncrypt: true, $0).outcome }
         guard case .enqueued? = outcome else { throw Failure.notEncrypted }
         return try await outbox().last ?? { throw Failure.notEncrypted }()

@@ -20,11 +20,9 @@ struct SendingTests {
     @Test func `an empty device list fails and sends nothing`() async throws {
         let (alice, bob) = try await pair()
         _ = try await alice.encrypt("hello", to: bob)
-        try await alice.write { [alice] tx in
-            try DeviceLists(own: alice.own, now: Party.now).update(bob.jid, OMEMO.DeviceList([]), tx)
-        }
+        try await alice.learn(.legacy, [], of: bob.jid)
         let before = try await alice.outbox().count
-        let outbound = Outbound(own: alice.own, now: Party.now)
+        let outbound = alice.outbound()
         let request = SendRequest(chat: bob.jid, body: "again", clientID: nil, plaintext: false)
         let accepted = try await alice.write { try outbound.accept(request, mayEncrypt: true, $0) }
         let (outcome, message) = (accepted.outcome, accepted.message.id)
@@ -40,7 +38,7 @@ struct SendingTests {
     @Test func `a device without bundle is left out by name, and alone it stops the message`() async throws {
         let (alice, bob) = try await pair()
         let address = DeviceAddress(jid: bob.jid, device: bob.own.device)
-        let outbound = Outbound(own: alice.own, now: Party.now, failures: [address: .noBundle])
+        let outbound = alice.outbound(failures: [BundleKey(address, .legacy): .noBundle])
         let request = SendRequest(chat: bob.jid, body: "hello", clientID: nil, plaintext: false)
         let outcome = try await alice.write { try outbound.accept(request, mayEncrypt: true, $0).outcome }
         guard case .noTrustedDevice(let excluded)? = outcome else {
@@ -59,8 +57,7 @@ struct SendingTests {
         _ = try await alice.write { [alice] tx in
             try tx.setIdentity(account: alice.own.account, address, known, policy: .btbv, now: Party.now)
         }
-        let outbound = Outbound(
-            own: alice.own, now: Party.now, bundles: [address: try await mallory.bundle()])
+        let outbound = alice.outbound([BundleKey(address, .legacy): try await mallory.bundle()])
         let request = SendRequest(chat: bob.jid, body: "hello", clientID: nil, plaintext: false)
         let outcome = try await alice.write { try outbound.accept(request, mayEncrypt: true, $0).outcome }
         guard case .noTrustedDevice(let excluded)? = outcome else {
@@ -82,11 +79,10 @@ struct SendingTests {
         let secondAddress = DeviceAddress(jid: bob.jid, device: second.own.device)
         try await alice.write { [alice] tx in
             try tx.setTrust(
-                .verified, account: alice.own.account, DeviceAddress(jid: bob.jid, device: bob.own.device))
-            try DeviceLists(own: alice.own, now: Party.now).update(bob.jid, OMEMO.DeviceList(devices), tx)
+                .verified, account: alice.own.account, bob.address, source: .person, now: Party.now)
         }
-        let outbound = Outbound(
-            own: alice.own, now: Party.now, bundles: [secondAddress: try await second.bundle()])
+        try await alice.learn(.legacy, devices, of: bob.jid)
+        let outbound = alice.outbound([BundleKey(secondAddress, .legacy): try await second.bundle()])
         let request = SendRequest(chat: bob.jid, body: "again", clientID: nil, plaintext: false)
         let outcome = try await alice.write { try outbound.accept(request, mayEncrypt: true, $0).outcome }
         guard case .enqueued(let delivery)? = outcome else {
@@ -95,13 +91,15 @@ struct SendingTests {
         }
         #expect(delivery.devices.map { $0.device } == [bob.own.device])
         #expect(delivery.excluded.map { $0.device } == [second.own.device])
-        #expect(try await alice.events(.device).count == 1)
+        let events = try await alice.events(.device).compactMap(\.detail)
+        #expect(events.count == 2)
+        #expect(events[0].contains("added") && events[1].contains("trust-needed"))
     }
 
     @Test func `an idempotency key stands for one message`() async throws {
         let (alice, bob) = try await pair()
         _ = try await alice.encrypt("hello", to: bob, id: "backup-1")
-        let outbound = Outbound(own: alice.own, now: Party.now)
+        let outbound = alice.outbound()
         let same = SendRequest(chat: bob.jid, body: "hello", clientID: "backup-1", plaintext: false)
         let again = try await alice.write { try outbound.accept(same, mayEncrypt: true, $0) }
         #expect(again.isDuplicate)
@@ -114,7 +112,7 @@ struct SendingTests {
 
     @Test func `fallback aside, plaintext leaves only by explicit command`() async throws {
         let (alice, bob) = try await pair()
-        let outbound = Outbound(own: alice.own, now: Party.now)
+        let outbound = alice.outbound()
         let request = SendRequest(chat: bob.jid, body: "in clear", clientID: nil, plaintext: true)
         _ = try await alice.write { try outbound.accept(request, mayEncrypt: true, $0) }
         let stanza = try #require(try await alice.outbox().last)
@@ -126,9 +124,9 @@ struct SendingTests {
         let (alice, bob) = try await pair()
         let address = DeviceAddress(jid: bob.jid, device: bob.own.device)
         let request = SendRequest(chat: bob.jid, body: "hello", clientID: "k", plaintext: false)
-        let without = Outbound(own: alice.own, now: Party.now, failures: [address: .noBundle])
+        let without = alice.outbound(failures: [BundleKey(address, .legacy): .noBundle])
         let failed = try await alice.write { try without.accept(request, mayEncrypt: true, $0) }
-        let with = Outbound(own: alice.own, now: Party.now, bundles: [address: try await bob.bundle()])
+        let with = alice.outbound([BundleKey(address, .legacy): try await bob.bundle()])
         let again = try await alice.write { try with.accept(request, mayEncrypt: true, $0) }
         #expect(!again.isDuplicate)
         #expect(again.message.id == failed.message.id)
@@ -138,13 +136,15 @@ struct SendingTests {
     @Test func `a message behind one that waits for keys waits too`() async throws {
         let (alice, bob) = try await pair()
         let address = DeviceAddress(jid: bob.jid, device: bob.own.device)
-        let outbound = Outbound(own: alice.own, now: Party.now, bundles: [address: try await bob.bundle()])
+        let outbound = alice.outbound([BundleKey(address, .legacy): try await bob.bundle()])
         for (body, mayEncrypt) in [("first", false), ("second", true)] {
             let request = SendRequest(chat: bob.jid, body: body, clientID: nil, plaintext: false)
             let accepted = try await alice.write { try outbound.accept(request, mayEncrypt: mayEncrypt, $0) }
             #expect(accepted.outcome == nil)
         }
-        let (outcomes, missing) = try await alice.write { try outbound.encryptWaiting(in: bob.jid, $0) }
+        let (outcomes, missing) = try await alice.write {
+            try outbound.encryptWaiting(in: bob.jid, held: false, $0)
+        }
         #expect(missing.isEmpty)
         #expect(outcomes.count == 2)
         for stanza in try await alice.outbox() { try await bob.receive(stanza, from: alice.jid) }

@@ -1,13 +1,16 @@
-// Times the legacy OMEMO ratchet exactly as bench/omemo_c.c does; prints one JSON object.
+// Times the OMEMO ratchet exactly as bench/omemo_c.c does, in the version that the first argument names (legacy or
+// omemo2); prints one JSON object.
 import IMCrypto
 import OMEMO
 
 /// One device and its session with the other one, kept serialized between messages as in the database.
 private struct Device: PreKeyStore {
     let own: OwnDevice
+    let version: ProtocolVersion
     var session: Bytes?
 
-    init(using random: inout some RandomNumberGenerator) {
+    init(_ version: ProtocolVersion, using random: inout some RandomNumberGenerator) {
+        self.version = version
         own = OwnDevice.generate(avoiding: [], at: 0, using: &random)
     }
 
@@ -15,13 +18,13 @@ private struct Device: PreKeyStore {
     func signedPreKey(_ id: UInt32) -> KeyPair? { id == own.signedPreKey.id ? own.signedPreKey.keyPair : nil }
 
     func record() throws -> SessionRecord {
-        guard let session else { return SessionRecord() }
+        guard let session else { return SessionRecord(version) }
         return try SessionRecord(serialized: session)
     }
 
     mutating func start(with other: Device, using random: inout some RandomNumberGenerator) throws {
-        var record = SessionRecord()
-        let bundle = try Bundle(other.own.bundle.element)
+        var record = SessionRecord(version)
+        let bundle = try Bundle(other.own.bundle(version).element, version)
         try record.initiate(with: bundle, own: own.identity, ownDevice: own.id, using: &random)
         session = record.serialized().bytes
     }
@@ -53,9 +56,10 @@ enum Ratchet {
 
     static func main() throws {
         var random = SystemRandomNumberGenerator()
-        let secret = SecretBytes.random(count: 32, using: &random)
-        var alice = Device(using: &random)
-        var bob = Device(using: &random)
+        let version: ProtocolVersion = CommandLine.arguments.last == "omemo2" ? .omemo2 : .legacy
+        let secret = SecretBytes.random(count: version == .legacy ? 32 : 48, using: &random)
+        var alice = Device(version, using: &random)
+        var bob = Device(version, using: &random)
 
         // Both sides: session from the bundle, first message, its decryption.
         let setUp = try microseconds(each: setUps) { _ in

@@ -48,12 +48,18 @@ public enum DeviceList: Method {
         public var firstSeenAt: Timestamp
         /// When it last sent something readable.
         public var lastReceivedAt: Timestamp?
+        /// On which lists it is.
+        public var versions: [DeviceVersion]
+        /// Whether messages go to it.
+        public var receives: Bool
+        /// What its owner calls it.
+        public var label: String?
 
         /// A device from its parts.
         public init(
             device: UInt32, fingerprint: String?, trust: Trust, active: Bool, own: Bool,
-            firstSeenAt: Timestamp,
-            lastReceivedAt: Timestamp? = nil
+            firstSeenAt: Timestamp, lastReceivedAt: Timestamp? = nil, versions: [DeviceVersion],
+            receives: Bool, label: String? = nil
         ) {
             self.device = device
             self.fingerprint = fingerprint
@@ -62,6 +68,9 @@ public enum DeviceList: Method {
             self.own = own
             self.firstSeenAt = firstSeenAt
             self.lastReceivedAt = lastReceivedAt
+            self.versions = versions
+            self.receives = receives
+            self.label = label
         }
 
         /// The members on the wire.
@@ -69,12 +78,15 @@ public enum DeviceList: Method {
             Field("device", .device, "OMEMO device id"),
             .optional("fingerprint", .string, "fingerprint of its identity key, once that was fetched"),
             Field(
-                "trust", .word(Trust.self), "how far it is trusted; only blind and verified ones get messages"
+                "trust", .word(Trust.self), "how far it is trusted; see policy"
             ),
             Field("active", .boolean, "it is on the published device list"),
             Field("own", .boolean, "it is this imd"),
             Field("firstSeenAt", .timestamp, "when it was first seen here"),
             .optional("lastReceivedAt", .timestamp, "when it last sent something that could be read"),
+            Field("versions", .array(.word(DeviceVersion.self)), "the versions of OMEMO it is listed for"),
+            Field("receives", .boolean, "messages are encrypted to it"),
+            .optional("label", .string, "what its owner calls it, if its key signed that"),
         ]
     }
 
@@ -84,17 +96,21 @@ public enum DeviceList: Method {
         public var jid: String
         /// All known ones.
         public var devices: [Device]
+        /// Which of them get messages.
+        public var policy: Policy
 
         /// A result from its parts.
-        public init(jid: String, devices: [Device]) {
+        public init(jid: String, devices: [Device], policy: Policy) {
             self.jid = jid
             self.devices = devices
+            self.policy = policy
         }
 
         /// The members on the wire.
         public static let fields: [Field] = [
             Field("jid", .jid, "whose devices they are"),
             Field("devices", .array(.object(Device.self)), "all devices known here"),
+            Field("policy", .word(Policy.self), "which of them get messages"),
         ]
     }
 }

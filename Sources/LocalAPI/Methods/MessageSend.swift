@@ -10,7 +10,7 @@ public enum MessageSend: Method {
     /// What can go wrong.
     public static let errors: [ErrorCode] = [
         .badAddress, .unknownAccount, .noAccount, .ambiguousAccount, .badText, .noTrustedDevice,
-        .recipientUnknown,
+        .encryptionRequired, .optedOut, .recipientUnknown,
         .notConnected, .conflict, .timeout, .busy, .storage, .diskFull,
     ]
 

@@ -18,6 +18,8 @@ struct Handlers: Sendable {
         registerOutbox(&dispatcher)
         registerContacts(&dispatcher)
         registerEvents(&dispatcher)
+        registerTrust(&dispatcher)
+        registerBackup(&dispatcher)
         dispatcher.on(RPCDiscover.self) { _ in OpenRPC.document }
     }
 
@@ -87,7 +89,7 @@ struct Handlers: Sendable {
         dispatcher.on(DeviceList.self) { params in
             let account = try await accounts.find(params.account)
             let jid = try params.jid.map { try JID(parameter: $0) } ?? account.jid
-            return DeviceList.Result(jid: jid.description, devices: try await account.deviceList(of: jid))
+            return try await account.deviceList(of: jid)
         }
     }
 

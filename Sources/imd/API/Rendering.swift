@@ -61,7 +61,7 @@ extension StoredMessage {
             account: account.description, chat: chat.description, from: sender.bare.description,
             direction: direction == .in ? .in : .out, body: body, encryption: Encryption(of: self), id: name,
             at: Timestamp(milliseconds: sentAt), state: DeliveryState(state), reason: reason,
-            damaged: isDamaged ? true : nil)
+            damaged: isDamaged ? true : nil, warning: downgraded ? .plaintextInEncryptedChat : nil)
     }
 }
 
@@ -91,15 +91,19 @@ extension AccountSettings {
             tls: params.tls == .direct ? .direct : .startTLS, caFile: params.caFile,
             allowPlain: params.allowPlain ?? false)
         guard let server = params.server else { return }
+        (host, port) = try Self.place(server)
+    }
+
+    /// `HOST:PORT`. An IPv6 address stands in brackets, so that the port can be told from it.
+    static func place(_ server: String) throws(UserError) -> (host: String, port: Int) {
         guard let colon = server.lastIndex(of: ":"), let port = Int(server[server.index(after: colon)...]),
             (1...65535).contains(port), colon > server.startIndex
         else {
             throw UserError(.invalidParams, "'\(server)' is not a server", hint: "write it as HOST:PORT")
         }
-        // An IPv6 address stands in brackets, so that the port can be told from it.
-        host = server[..<colon].trimmingPrefix("[").description
-        if host?.hasSuffix("]") == true { host?.removeLast() }
-        self.port = port
+        var host = server[..<colon].trimmingPrefix("[").description
+        if host.hasSuffix("]") { host.removeLast() }
+        return (host, port)
     }
 }
 
@@ -125,7 +129,11 @@ extension MessageSend.Result {
     /// - Parameter now: the message as it stands after any waiting.
     init(_ accepted: Accepted, now message: StoredMessage, account: JID) {
         var delivery = Outbound.Delivery()
-        if case .enqueued(let known)? = accepted.outcome { delivery = known }
+        switch accepted.outcome {
+        case .enqueued(let known)?: delivery = known
+        case .held(let excluded)?: delivery.excluded = excluded
+        default: break
+        }
         self.init(
             id: message.name, account: account.description, chat: message.chat.description,
             state: DeliveryState(message.state), reason: message.reason, encryption: Encryption(of: message),
@@ -149,12 +157,16 @@ extension MessageSend.Recipient {
 
 /// Why a device does not get a message.
 enum ExclusionReason: String, Sendable {
+    /// Nobody decided about its key, or the policy wants it verified.
     case untrusted
+    case distrusted
     case noBundle = "no-bundle"
     case badBundle = "bad-bundle"
     case keyChanged = "key-changed"
     /// What is stored about it does not match its checksum.
     case damaged
+    /// Long silent, however much it was sent.
+    case stale
 }
 
 extension MessageSend.Excluded {

@@ -45,6 +45,9 @@ extension Account {
             chat: try JID(parameter: params.to), body: params.body, clientID: params.id,
             plaintext: params.plaintext ?? false)
         let accepted = try await accept(request, turn)
+        if case .held? = accepted.outcome {
+            return MessageSend.Result(accepted, now: accepted.message, account: jid)
+        }
         let wanted = MessageState(params.wait ?? .queued)
         if wanted != .queued {
             await wait(for: accepted.message.id, until: wanted, timeout: .seconds(params.timeout ?? 30))
@@ -58,16 +61,13 @@ extension Account {
         return MessageSend.Result(accepted, now: message, account: jid)
     }
 
-    func deviceList(of person: JID) async throws -> [ShownDevice] {
-        try await devices(of: person).map { device in
-            let isOwn = person == jid && device.address.device == own.device
-            return ShownDevice(
-                device: device.address.device,
-                fingerprint: isOwn ? own.identity.publicKey.fingerprint : device.identityKey?.fingerprint,
-                trust: isOwn ? .verified : Trust(device.trust), active: device.isActive, own: isOwn,
-                firstSeenAt: Timestamp(milliseconds: device.firstSeenAt),
-                lastReceivedAt: device.lastReceivedAt.map { Timestamp(milliseconds: $0) })
-        }
+    func deviceList(of person: JID) async throws -> LocalAPI.DeviceList.Result {
+        let devices = try await devices(of: person)
+        let (own, policies) = (own, policies)
+        let policy = try await store.read { try policies.policy(for: person, account: own, $0).policy }
+        return LocalAPI.DeviceList.Result(
+            jid: person.description, devices: devices.map { ShownDevice($0, own: own, policy: policy) },
+            policy: Policy(policy))
     }
 
     // MARK: The outbox
@@ -119,7 +119,7 @@ extension Account {
     ///
     /// - Parameter name: nil for the newest message.
     func displayed(_ chat: JID, upTo name: String?) async throws -> ShownMessage {
-        let (own, now) = (own, Clock.now())
+        let (own, policies, now) = (own, policies, Clock.now())
         let message = try await store.write { tx in
             guard
                 let message = try name.map({ try tx.message(named: $0, account: own.account) })
@@ -129,7 +129,7 @@ extension Account {
                 throw UserError(
                     .noSuchMessage, "no such message from \(chat)", hint: "see: imctl history \(chat)")
             }
-            let inbound = Inbound(own: own, archive: Inbound.Archive(), now: now)
+            let inbound = Inbound(own: own, policies: policies, archive: Inbound.Archive(), now: now)
             if message.markable, try inbound.seesOurPresence(chat, tx) {
                 let marker = ChatMarkers.displayed(id: message.messageID, to: chat)
                 try tx.enqueue(account: own.account, stanza: marker.element.xml(), message: nil, now: now)

@@ -163,7 +163,10 @@ extension Account {
             try tx.setCaughtUp(account: id)
             try tx.removeUsedPreKeys(account: id)
         }
-        Task { try? await publishDevice() }
+        Task {
+            try? await publishDevice()
+            await heal()
+        }
         return true
     }
 }

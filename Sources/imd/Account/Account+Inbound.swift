@@ -101,7 +101,8 @@ extension Account {
         _ work: [Work], in context: Inbound.Archive? = nil,
         also: @escaping @Sendable (Transaction) throws -> Void
     ) async throws -> Inbound.Effects {
-        let inbound = Inbound(own: own, archive: context ?? archiveContext, now: Clock.now())
+        let inbound = Inbound(
+            own: own, policies: policies, archive: context ?? archiveContext, now: Clock.now())
         do {
             return try await persist { tx in
                 try also(tx)
@@ -144,17 +145,47 @@ extension Account {
     private var isCaughtUp: Bool { archive.isDone && ownPresence.show != .offline }
 
     func perform(_ effects: Inbound.Effects) {
-        for owner in effects.currentLists { listArrived(of: owner) }
-        for owner in effects.staleLists { currentLists[owner] = nil }
+        for key in effects.currentLists { listArrived(key) }
+        for owner in effects.staleLists { forgetLists(of: owner) }
         for change in effects.states { waiters.reached(change.state, message: change.message) }
         if let version = effects.rosterVersion { record.rosterVersion = version }
         isRestored = isRestored || effects.isRestored
         send(effects.replies)
         // While the archive is being read keys may still be used up; the bundle follows once.
-        if effects.isUnlisted || (effects.bundleChanged && archive.isDone) {
+        if effects.isUnlisted {
+            repairList()
+        } else if effects.bundleChanged && archive.isDone {
             Task { try? await publishDevice() }
         }
         if effects.outboxGrew { flush() }
+        review(effects)
+    }
+
+    /// What may make messages readable, here or there, that are not yet.
+    private func review(_ effects: Inbound.Effects) {
+        let people = effects.decided.union(effects.currentLists.map(\.owner))
+        if !people.isEmpty { Task { await releaseHeld(in: people.contains(jid) ? nil : Array(people)) } }
+        if !effects.unaddressed.isEmpty { Task { await complainLater(effects.unaddressed) } }
+        broken.formUnion(effects.broken)
+        if !broken.isEmpty { Task { await heal() } }
+    }
+
+    /// How long the second stanza of a message may take, in seconds.
+    private static let stanzaGap = 5
+
+    private func complainLater(_ unaddressed: [Inbound.Unaddressed]) async {
+        try? await Task.sleep(for: .seconds(Self.stanzaGap))
+        let (id, now) = (id, Clock.now())
+        _ = try? await persist { tx in
+            for message in unaddressed {
+                if let name = message.messageID,
+                    try tx.isStored(name, in: message.chat, message.direction, account: id)
+                {
+                    continue
+                }
+                try tx.append(.undecryptable(message.detail), account: id, chat: message.chat, now: now)
+            }
+        }
     }
 
     private func answer(_ iq: Element) {

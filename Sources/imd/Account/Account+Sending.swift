@@ -30,16 +30,22 @@ extension Account {
     func accept(_ request: SendRequest, _ turn: Turn) async throws -> Accepted {
         // Without the current device lists nobody knows for whom to encrypt; then the message waits.
         let mayEncrypt = isOnline && isCurrent(request.chat) && isCurrent(jid)
-        let outbound = Outbound(own: own, now: Clock.now(), failures: recentFailures())
+        let outbound = Outbound(
+            own: own, policies: policies, now: Clock.now(), failures: recentFailures())
         var accepted = try await store.write(passing: turn) { tx in
             try outbound.accept(request, mayEncrypt: mayEncrypt, tx)
         }
         if accepted.outcome == nil, !accepted.isDuplicate, isOnline {
             let row = accepted.message.id
             accepted.outcome = await prepare(request.chat, for: row)[row]
+            if case .held? = accepted.outcome {
+                accepted.message = try await store.read { try $0.message(row: row) } ?? accepted.message
+            }
         }
-        if case .noTrustedDevice(let excluded)? = accepted.outcome {
-            throw noTrustedDevice(request.chat, excluded)
+        switch accepted.outcome {
+        case .noTrustedDevice(let excluded)?: throw noTrustedDevice(request.chat, excluded)
+        case .optedOut?: throw optedOut(request.chat)
+        default: break
         }
         flush()
         return accepted
@@ -52,12 +58,21 @@ extension Account {
             hint: "look at: imctl device list \(chat); --plaintext sends this one message unencrypted")
     }
 
+    private func optedOut(_ chat: JID) -> UserError {
+        UserError(
+            .optedOut, "\(chat) asked for messages without encryption",
+            hint: "imctl encryption \(chat) --required goes on encrypting; --optional allows --plaintext")
+    }
+
     // MARK: Messages that wait for keys
 
     /// Encrypts everything that waits in a chat, fetching what it takes; calls for one chat share the work.
     ///
+    /// - Parameter held: also what waits for a person's decision.
     /// - Returns: the outcome of each message, by row; of the first run that has one for `message`.
-    private func prepare(_ chat: JID, for message: Int64? = nil) async -> [Int64: Outbound.Outcome] {
+    private func prepare(
+        _ chat: JID, for message: Int64? = nil, held: Bool = false
+    ) async -> [Int64: Outbound.Outcome] {
         while let running = preparing[chat] {
             let outcomes = await running.value
             if let message, outcomes[message] != nil { return outcomes }
@@ -66,7 +81,7 @@ extension Account {
         let run = Task {
             // Gone before anybody who waits for it looks again.
             defer { preparing[chat] = nil }
-            return await encryptWaiting(in: chat)
+            return await encryptWaiting(in: chat, held: held)
         }
         preparing[chat] = run
         return await run.value
@@ -85,22 +100,52 @@ extension Account {
         flush()
     }
 
-    private func encryptWaiting(in chat: JID) async -> [Int64: Outbound.Outcome] {
+    /// A person decided about devices, or a device list changed: messages that were held for that go out, stay, or
+    /// have failed.
+    ///
+    /// - Parameter chats: nil for all.
+    @discardableResult
+    func releaseHeld(in chats: [JID]? = nil) async -> (released: Int, cancelled: Int) {
+        var (released, cancelled) = (0, 0)
+        let id = id
+        let waiting = (try? await store.read { try $0.heldChats(account: id) }) ?? []
+        for chat in waiting where chats?.contains(chat) != false {
+            let held = try? await store.read { try $0.messagesHeld(account: id, chat: chat).map(\.id) }
+            guard let held, !held.isEmpty else { continue }
+            let outcomes = await prepare(chat, held: true)
+            for row in held {
+                switch outcomes[row] {
+                case .enqueued?: released += 1
+                case .noTrustedDevice?, .optedOut?, .damaged?: cancelled += 1
+                case .held?, .needs?, nil: break
+                }
+            }
+        }
+        if released > 0 { flush() }
+        return (released, cancelled)
+    }
+
+    private func encryptWaiting(in chat: JID, held: Bool) async -> [Int64: Outbound.Outcome] {
         do {
             try await refreshLists(of: [chat, jid])
-            var outbound = Outbound(own: own, now: Clock.now(), failures: recentFailures())
+            var outbound = Outbound(
+                own: own, policies: policies, now: Clock.now(), failures: recentFailures())
             // What is missing after its bundle was asked for is excluded; more rounds are for devices that
             // appear meanwhile.
+            var all: [Int64: Outbound.Outcome] = [:]
             for _ in 0..<5 {
                 let attempt = outbound
-                let (outcomes, missing) = try await store.write { try attempt.encryptWaiting(in: chat, $0) }
+                let (outcomes, missing) = try await store.write {
+                    try attempt.encryptWaiting(in: chat, held: held, $0)
+                }
                 for (row, outcome) in outcomes {
                     switch outcome {
-                    case .noTrustedDevice, .damaged: waiters.reached(.failed, message: row)
-                    case .enqueued, .needs: break
+                    case .noTrustedDevice, .optedOut, .damaged: waiters.reached(.failed, message: row)
+                    case .enqueued, .held, .needs: break
                     }
                 }
-                if missing.isEmpty { return outcomes }
+                all.merge(outcomes) { $1 }
+                if missing.isEmpty { return all }
                 outbound.bundles = try await fetchBundles(missing)
                 outbound.failures = recentFailures()
             }

@@ -41,7 +41,7 @@ extension StoreError {
     var mayPass: Bool {
         switch self {
         case .full, .readOnly, .busy, .io: true
-        case .corrupt, .constraint, .closed, .newer, .permissions: false
+        case .corrupt, .constraint, .closed, .locked, .newer, .permissions: false
         }
     }
 }

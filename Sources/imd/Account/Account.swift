@@ -20,6 +20,9 @@ actor Account {
     nonisolated let group: any EventLoopGroup
     /// How many messages from before this device are fetched at the first login.
     nonisolated let history: Int
+    nonisolated let policies: Policies
+    /// What other people see beside our device's id; empty for nothing.
+    nonisolated let label: String
 
     // MARK: The connection
 
@@ -65,9 +68,13 @@ actor Account {
     var generationAtLastEnd = 0
     /// Counts connections; what was begun on one must not go on over another.
     var generation = 0
-    /// Whose device lists are known: until when, or nil while the server pushes every change.
-    var currentLists: [JID: ContinuousClock.Instant?] = [:]
-    var bundleFailures: [DeviceAddress: BundleFailure] = [:]
+    /// Which device lists are known: until when, or nil while the server pushes every change.
+    var currentLists: [ListKey: ContinuousClock.Instant?] = [:]
+    var bundleFailures: [BundleKey: BundleFailure] = [:]
+    /// Whether our own device is being taken off the lists for good.
+    var isLeaving = false
+    /// When it was put back on a list that had lost it.
+    var listRepairs: [ContinuousClock.Instant] = []
     var presences: [JID: [String: Availability]] = [:]
     /// What the account's server can do.
     var features = ServerFeatures()
@@ -82,6 +89,8 @@ actor Account {
     var publishAgain = false
     /// Why nothing can be stored at the moment.
     var storageFailure: StoreError?
+    /// Sessions that did not decrypt, to be replaced once the archive is read.
+    var broken: Set<BundleKey> = []
     var preparing: [JID: Task<[Int64: Outbound.Outcome], Never>] = [:]
     /// Tries messages again that wait although the account is online.
     var retry: Task<Void, Never>?
@@ -93,9 +102,13 @@ actor Account {
     /// Who asked for our presence and was told to the user already.
     var knownRequests: Set<JID> = []
 
-    init(_ record: AccountRecord, store: Store, group: any EventLoopGroup, history: Int, log: Logger) {
+    init(
+        _ record: AccountRecord, store: Store, group: any EventLoopGroup, config: Config, log: Logger
+    ) {
         self.record = record
-        self.history = history
+        history = config.firstLoginHistory
+        policies = Policies(config.trust)
+        label = config.deviceLabel
         id = record.id
         jid = record.jid
         requests = PendingIQs(own: record.jid)
@@ -223,4 +236,6 @@ struct OwnIdentity: Sendable {
     let jid: JID
     let device: UInt32
     let identity: IdentityKeyPair
+
+    var address: DeviceAddress { DeviceAddress(jid: jid, device: device) }
 }

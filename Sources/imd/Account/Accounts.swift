@@ -10,17 +10,16 @@ import XMPP
 actor Accounts {
     private let store: Store
     private let group: any EventLoopGroup
-    private let history: Int
+    private let config: Config
     private let log: Logger
     private var accounts: [Account] = []
     /// The change under way: two at once could make two connections of one account.
     private var change: Task<Void, Never>?
 
-    /// - Parameter history: how many messages from before a new device are fetched.
-    init(store: Store, group: any EventLoopGroup, history: Int, log: Logger) {
+    init(store: Store, group: any EventLoopGroup, config: Config, log: Logger) {
         self.store = store
         self.group = group
-        self.history = history
+        self.config = config
         self.log = log
     }
 
@@ -76,8 +75,21 @@ actor Accounts {
         return account
     }
 
+    /// Keeps an account that a transaction makes.
+    func added<T: Sendable>(
+        _ body: @escaping @Sendable (Transaction) throws -> (AccountRecord, T)
+    ) async throws -> (AccountRecord, T) {
+        try await changing { accounts in try await accounts.store.write(body) }
+    }
+
+    /// Takes it in, and connects it.
+    func taken(_ record: AccountRecord) async throws -> Account {
+        try await changing { accounts in await accounts.begin(record) }
+    }
+
     func remove(_ account: Account) async throws {
         let id = account.id
+        await account.unpublish()
         try await changing { accounts in
             await accounts.forget(account)
             try await accounts.store.write { _ = try $0.removeAccount(id) }
@@ -115,7 +127,7 @@ actor Accounts {
 
     @discardableResult
     private func begin(_ record: AccountRecord) async -> Account {
-        let account = Account(record, store: store, group: group, history: history, log: log)
+        let account = Account(record, store: store, group: group, config: config, log: log)
         accounts.append(account)
         if record.enabled { await account.start() }
         return account

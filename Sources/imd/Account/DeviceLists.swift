@@ -10,20 +10,22 @@ struct DeviceLists {
 
     /// Takes over `list`, and tells about devices that came or went since the list before it.
     func update(_ owner: JID, _ list: OMEMO.DeviceList, _ tx: Transaction) throws {
-        let change = try tx.setDeviceList(account: own.account, jid: owner, ids: list.ids, now: now)
+        let change = try tx.setDeviceList(account: own.account, jid: owner, list, now: now)
         // The first list of a contact is how things are, not news.
         guard !change.isFirst else { return }
         for id in change.added where !(owner == own.jid && id == own.device) {
             try append(owner, id, .added, tx)
         }
         for id in change.removed { try append(owner, id, .removed, tx) }
+        guard change.emptied, owner != own.jid else { return }
+        let detail = SecurityDetail(kind: .devicesGone, chat: owner.description)
+        try tx.append(.security(detail), account: own.account, chat: owner, now: now)
     }
 
     private func append(_ owner: JID, _ id: UInt32, _ change: DeviceDetail.Change, _ tx: Transaction) throws {
-        let device = try tx.device(account: own.account, DeviceAddress(jid: owner, device: id))
-        let detail = DeviceDetail(
-            jid: owner.description, device: id, fingerprint: device?.identityKey?.fingerprint,
-            trust: device.map { Trust($0.trust) }, change: change)
-        try tx.append(.device(detail), account: own.account, chat: owner, now: now)
+        let address = DeviceAddress(jid: owner, device: id)
+        guard let device = try tx.device(account: own.account, address) else { return }
+        try tx.append(
+            .device(DeviceDetail(device, change)), account: own.account, chat: owner, now: now)
     }
 }

@@ -1,4 +1,4 @@
-// An encrypted message on its way in: its session, its sender's key, its text, and what is answered (XEP-0384).
+// An encrypted message on its way in: its session, its sender's key, its content (XEP-0384).
 import IMCrypto
 import LocalAPI
 import OMEMO
@@ -6,31 +6,62 @@ import Store
 import XMPP
 
 extension Inbound {
-    mutating func decrypt(_ encrypted: Element, in incoming: Incoming, _ tx: Transaction) throws {
-        guard let message = try? EncryptedMessage(encrypted, for: own.device) else {
+    /// - Parameter elements: every `<encrypted/>` of the stanza, one for each version.
+    mutating func decrypt(
+        _ elements: [ProtocolVersion: Element], in incoming: Incoming, _ tx: Transaction
+    ) throws {
+        var readable: EncryptedMessage?
+        // Clients that put both versions into one stanza give us the same text twice.
+        for version in [ProtocolVersion.omemo2, .legacy] {
+            guard let element = elements[version],
+                let message = try? EncryptedMessage(element, version, for: own.address)
+            else { continue }
+            if readable == nil || (readable?.keys.isEmpty == true && !message.keys.isEmpty) {
+                readable = message
+            }
+        }
+        guard let message = readable else {
             return try undecryptable(incoming, device: nil, "malformed", tx)
         }
         let sender = DeviceAddress(jid: incoming.from.bare, device: message.sid)
-        if sender == ownAddress { return try sentByOurselves(message, incoming, tx) }
+        if sender == own.address { return try sentByOurselves(message, incoming, tx) }
         guard let key = message.keys.first else {
-            guard message.payload != nil else { return }
-            return try undecryptable(incoming, device: message.sid, "not-for-this-device", tx)
+            return try unaddressed(message, incoming, tx)
         }
-        switch try open(message, key, from: sender, tx) {
+        switch try open(message, key, from: sender, in: incoming, tx) {
         case .success(let opened): try take(opened, in: incoming, tx)
         case .failure(.preKeyStoreFailed): throw StoreError.corrupt("preKey")
-        case .failure(let error):
-            // What was stored before came again: silent, also where its keys are long gone.
-            if try isStored(incoming, tx) { return }
-            if error == .identityKeyChanged { try keyChanged(sender, tx) }
-            guard message.payload != nil, error != .alreadyDecrypted || incoming.message.id != nil else {
-                return
-            }
-            try undecryptable(incoming, device: message.sid, error.word, tx)
+        case .failure(let error): try failed(error, message, from: sender, incoming, tx)
         }
     }
 
-    private var ownAddress: DeviceAddress { DeviceAddress(jid: own.jid, device: own.device) }
+    private mutating func failed(
+        _ error: DecryptionError, _ message: EncryptedMessage, from sender: DeviceAddress,
+        _ incoming: Incoming, _ tx: Transaction
+    ) throws {
+        // What was stored before came again: silent, also where its keys are long gone.
+        if try isStored(incoming, tx) { return }
+        if error == .identityKeyChanged { try keyChanged(sender, tx) }
+        if error.breaksSession, try mayAnswer(incoming, tx) {
+            effects.broken.insert(BundleKey(sender, message.version))
+        }
+        guard message.payload != nil, error != .alreadyDecrypted || incoming.message.id != nil else { return }
+        try undecryptable(incoming, device: message.sid, error.word, tx)
+    }
+
+    /// A stanza for other devices of ours. A sender whose contact's devices speak different versions sends one stanza
+    /// for each, with the same id: the other may have come, or come later.
+    private mutating func unaddressed(
+        _ message: EncryptedMessage, _ incoming: Incoming, _ tx: Transaction
+    ) throws {
+        guard message.payload != nil, incoming.way != .history, try !isStored(incoming, tx) else { return }
+        effects.unaddressed.append(
+            Unaddressed(
+                chat: incoming.chat, direction: incoming.direction, messageID: incoming.message.id,
+                detail: UndecryptableDetail(
+                    chat: incoming.chat.description, from: incoming.from.bare.description,
+                    device: message.sid, reason: "not-for-this-device")))
+    }
 
     /// The archive holds a text that this device encrypted and the database does not know: the database is an older
     /// copy. Its ratchets have been used beyond what it remembers and must not be used again (fault row F7).
@@ -45,7 +76,8 @@ extension Inbound {
 
     private struct Opened {
         let sender: DeviceAddress
-        let text: Bytes?
+        /// Nil for a message without payload.
+        let content: Result<DecryptedContent, CodecError>?
         let encryption: SenderEncryption
         let answerIsDue: Bool
         var record: SessionRecord
@@ -54,53 +86,67 @@ extension Inbound {
     /// Everything is verified before anything is saved, so a forged payload cannot move a ratchet.
     private mutating func open(
         _ message: EncryptedMessage, _ key: EncryptedMessage.Key, from sender: DeviceAddress,
-        _ tx: Transaction
+        in incoming: Incoming, _ tx: Transaction
     ) throws -> Result<Opened, DecryptionError> {
         let known = try tx.device(account: own.account, sender)
         if known?.isDamaged == true { throw StoreError.corrupt("checksum of device \(sender.device)") }
         var record =
-            try tx.usableSession(with: sender, account: own.account, now: now)
-            ?? SessionRecord(expecting: known?.identityKey)
+            try tx.usableSession(with: sender, message.version, account: own.account, now: now)
+            ?? SessionRecord(message.version, expecting: known?.identityKey)
         let decrypted: Decrypted
-        let text: Bytes?
+        let payload: Bytes?
         do throws(DecryptionError) {
-            (decrypted, text) = try verify(message, key, &record, tx)
+            (decrypted, payload) = try verify(message, key, &record, tx)
         } catch {
             return .failure(error)
         }
-        guard let device = try identify(sender, known, decrypted.identityKey, tx) else {
+        guard let device = try identify(sender, known, decrypted.identityKey, message.version, tx) else {
             return .failure(.identityKeyChanged)
         }
-        try tx.save(record, account: own.account, sender, .legacy)
+        try tx.save(record, account: own.account, sender, message.version)
+        let content = payload.map { payload in
+            Result { () throws(CodecError) in
+                try DecryptedContent(payload, message.version, of: incoming, own: own.jid)
+            }
+        }
         if let used = decrypted.usedPreKey { try replace(preKey: used, tx) }
         return .success(
             Opened(
-                sender: sender, text: text, encryption: device,
+                sender: sender, content: content, encryption: device,
                 answerIsDue: decrypted.isNewSession || decrypted.heartbeatIsDue, record: record))
     }
 
     /// Who encrypted, or nil where the device is known by another key than this one.
     private mutating func identify(
-        _ sender: DeviceAddress, _ known: DeviceRecord?, _ key: IdentityKey, _ tx: Transaction
+        _ sender: DeviceAddress, _ known: DeviceRecord?, _ key: IdentityKey, _ version: ProtocolVersion,
+        _ tx: Transaction
     ) throws -> SenderEncryption? {
         var device = known
         if let stored = known?.identityKey {
             guard stored.curve25519 == key.curve25519 else { return nil }
+            // Legacy does not show the whole key, omemo:2 does.
+            if version == .omemo2, stored != key { try learn(key, of: sender, tx) }
         } else {
-            guard try tx.setIdentity(account: own.account, sender, key, policy: .btbv, now: now) == .new
-            else {
-                return nil
-            }
+            guard case .new = try learn(key, of: sender, tx) else { return nil }
             device = try tx.device(account: own.account, sender)
         }
         guard let device, let identityKey = device.identityKey else { return nil }
         if !device.isActive { effects.staleLists.append(sender.jid) }
+        if version == .omemo2, !device.sendsOmemo2 { try tx.noteOmemo2(account: own.account, sender) }
         if now - (device.lastReceivedAt ?? 0) >= Self.receivedResolution {
             try tx.touchReceived(account: own.account, sender, at: now)
         }
         return SenderEncryption(
-            version: .legacy, device: sender.device, fingerprint: identityKey.fingerprint, trust: device.trust
+            version: version, device: sender.device, fingerprint: identityKey.fingerprint, trust: device.trust
         )
+    }
+
+    @discardableResult
+    private func learn(_ key: IdentityKey, of address: DeviceAddress, _ tx: Transaction) throws
+        -> IdentityChange
+    {
+        let policy = try policies.policy(for: address.jid, account: own, tx).policy
+        return try Identification(own: own, now: now).learn(key, of: address, policy, tx)
     }
 
     /// How exactly it is known when a device last wrote, in milliseconds: not worth a row for every message.
@@ -109,35 +155,28 @@ extension Inbound {
     private func verify(
         _ message: EncryptedMessage, _ key: EncryptedMessage.Key, _ record: inout SessionRecord,
         _ tx: Transaction
-    ) throws(DecryptionError) -> (Decrypted, text: Bytes?) {
+    ) throws(DecryptionError) -> (Decrypted, payload: Bytes?) {
         let decrypted = try record.decrypt(
             key.data, isKeyExchange: key.isKeyExchange, own: own.identity,
             preKeys: tx.preKeys(account: own.account))
-        guard let payload = message.payload else { return (decrypted, nil) }
-        return (decrypted, try Payload.open(payload, iv: message.iv, secret: decrypted.plaintext))
+        guard message.payload != nil else { return (decrypted, nil) }
+        return (decrypted, try Payload.open(message, secret: decrypted.plaintext))
     }
 
     private mutating func take(_ opened: Opened, in incoming: Incoming, _ tx: Transaction) throws {
         if opened.answerIsDue, try mayAnswer(incoming, tx) { try answer(opened, tx) }
-        guard let text = opened.text else { return }
-        guard let body = String(validating: text, as: UTF8.self), !body.isEmpty else {
-            return try undecryptable(incoming, device: opened.sender.device, "malformed", tx)
+        switch opened.content {
+        case .success(let content)?:
+            try take(content, from: opened.sender, opened.encryption, in: incoming, tx)
+        case .failure?: try undecryptable(incoming, device: opened.sender.device, "malformed", tx)
+        case nil: break
         }
-        try store(body, encryption: opened.encryption, of: incoming, tx)
     }
 
-    /// Ends the sender's key exchange phase, or moves its ratchet on: an empty message (XEP-0384 §4.5).
-    ///
-    /// It waits in the outbox like any message, because its ratchet step is saved with this transaction.
+    /// Ends the sender's key exchange phase, or moves its ratchet on (XEP-0384 §4.5).
     private mutating func answer(_ opened: Opened, _ tx: Transaction) throws {
-        var random = SystemRandomNumberGenerator()
-        var recipients = [Recipient(address: opened.sender, record: opened.record)]
-        guard
-            let message = try? Fanout.encrypt(nil, from: own.device, to: &recipients, using: &random)
-        else { return }
-        try tx.save(recipients[0].record, account: own.account, opened.sender, .legacy)
-        let stanza = MessageStanza.empty(message, to: opened.sender.jid, id: StanzaID.random(using: &random))
-        try tx.enqueue(account: own.account, stanza: stanza.xml(), message: nil, now: now)
+        let outbound = Outbound(own: own, policies: policies, now: now)
+        try outbound.sendEmpty(opened.record, to: opened.sender, tx)
         effects.outboxGrew = true
     }
 
@@ -159,24 +198,17 @@ extension Inbound {
     }
 
     private func isStored(_ incoming: Incoming, _ tx: Transaction) throws -> Bool {
-        guard let id = incoming.message.id,
-            let known = try tx.message(account: own.account, messageID: id)
-        else { return false }
-        return known.direction == incoming.direction && known.chat == incoming.chat
+        guard let id = incoming.message.id else { return false }
+        return try tx.isStored(id, in: incoming.chat, incoming.direction, account: own.account)
     }
 
     private mutating func keyChanged(_ sender: DeviceAddress, _ tx: Transaction) throws {
-        let device = try tx.device(account: own.account, sender)
-        try append(
-            .device(
-                DeviceDetail(
-                    jid: sender.jid.description, device: sender.device,
-                    fingerprint: device?.identityKey?.fingerprint, trust: device.map { Trust($0.trust) },
-                    change: .keyChanged)), chat: sender.jid, tx)
+        guard let device = try tx.device(account: own.account, sender) else { return }
+        try append(.device(DeviceDetail(device, .keyChanged)), chat: sender.jid, tx)
     }
 
     /// Not for what is older than this device: nobody could have encrypted it for us.
-    private mutating func undecryptable(
+    mutating func undecryptable(
         _ incoming: Incoming, device: UInt32?, _ reason: String, _ tx: Transaction
     ) throws {
         guard incoming.way != .history else { return }
@@ -184,5 +216,25 @@ extension Inbound {
         let detail = UndecryptableDetail(
             chat: chat.description, from: incoming.from.bare.description, device: device, reason: reason)
         try append(.undecryptable(detail), chat: chat, tx)
+    }
+}
+
+extension Transaction {
+    /// Whether a message with this id is in a chat.
+    func isStored(
+        _ messageID: String, in chat: JID, _ direction: MessageDirection, account: Int64
+    ) throws -> Bool {
+        guard let known = try message(account: account, messageID: messageID) else { return false }
+        return known.direction == direction && known.chat == chat
+    }
+}
+
+extension DecryptionError {
+    /// Whether nothing more will be read from that device until there is a new session.
+    fileprivate var breaksSession: Bool {
+        switch self {
+        case .noSession, .invalidMessage, .tooFarAhead, .preKeyUnknown, .signedPreKeyUnknown: true
+        case .alreadyDecrypted, .identityKeyChanged, .preKeyStoreFailed: false
+        }
     }
 }

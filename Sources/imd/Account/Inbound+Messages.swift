@@ -18,7 +18,7 @@ struct Incoming {
     }
 
     let stanza: Element
-    let message: XMPP.Message
+    var message: XMPP.Message
     let way: Way
     let direction: MessageDirection
     let from: JID
@@ -107,11 +107,29 @@ extension Inbound {
         let mayBeOurs = incoming.direction == .out || incoming.from.bare == own.jid
         if mayBeOurs, try recognise(incoming, tx) { return }
         if incoming.direction == .in { try readStates(incoming, tx) }
-        if let encrypted = incoming.message.payload("encrypted", in: ProtocolVersion.legacy.rawValue) {
+        let encrypted = encryptedElements(of: incoming.message)
+        if !encrypted.isEmpty {
             try decrypt(encrypted, in: incoming, tx)
+        } else if isStripped(incoming.message) {
+            try undecryptable(incoming, device: nil, "stripped", tx)
         } else if let body = incoming.message.body, !body.isEmpty {
             try store(body, encryption: nil, of: incoming, tx)
         }
+    }
+
+    private func encryptedElements(of message: XMPP.Message) -> [ProtocolVersion: Element] {
+        var elements: [ProtocolVersion: Element] = [:]
+        for version in ProtocolVersion.allCases {
+            elements[version] = message.payload("encrypted", in: version.rawValue)
+        }
+        return elements
+    }
+
+    /// Whether a message says that it is encrypted with OMEMO and is not: somebody on its way took that out, and the
+    /// body is no more than a notice (threat row 29).
+    private func isStripped(_ message: XMPP.Message) -> Bool {
+        guard let hint = message.payload("encryption", in: Namespace.messageEncryption) else { return false }
+        return hint["namespace"].flatMap(ProtocolVersion.init(rawValue:)) != nil
     }
 
     /// Our own message, seen again. In the clear it must not go out a second time, whatever became of its
@@ -130,7 +148,7 @@ extension Inbound {
     }
 
     /// "Delivered" (XEP-0184) and "displayed" (XEP-0333), said by the contact.
-    private mutating func readStates(_ incoming: Incoming, _ tx: Transaction) throws {
+    mutating func readStates(_ incoming: Incoming, _ tx: Transaction) throws {
         if let id = DeliveryReceipts.received(incoming.message),
             let row = try tx.markDelivered(account: own.account, chat: incoming.chat, messageID: id, now: now)
         {
@@ -157,12 +175,14 @@ extension Inbound {
         _ body: String, encryption: SenderEncryption?, of incoming: Incoming, _ tx: Transaction
     ) throws {
         let isKept = incoming.stanza.child("delay", in: Namespace.delay) != nil
+        let downgraded = try encryption == nil && isDowngrade(incoming, tx)
         let stored = try tx.insertIncoming(
             NewIncoming(
                 account: own.account, messageID: incoming.message.id ?? "", chat: incoming.chat,
                 sender: incoming.from, direction: incoming.direction, body: body, encryption: encryption,
                 stanzaID: incoming.stanzaID, mayBeCopy: isKept || incoming.way != .live,
-                markable: ChatMarkers.isMarkable(incoming.message), sentAt: incoming.sentAt, storedAt: now))
+                markable: ChatMarkers.isMarkable(incoming.message), downgraded: downgraded,
+                sentAt: incoming.sentAt, storedAt: now))
         guard let stored else { return }
         if encryption != nil { try tx.markEncrypted(account: own.account, chat: incoming.chat, now: now) }
         if incoming.way != .history {
@@ -170,7 +190,18 @@ extension Inbound {
                 type: EventType.message.rawValue, account: own.account, chat: incoming.chat,
                 message: stored.id, detail: nil, at: now)
         }
+        if downgraded {
+            let detail = SecurityDetail(
+                kind: .plaintext, chat: incoming.chat.description, id: stored.name)
+            try append(.security(detail), chat: incoming.chat, tx)
+        }
         try acknowledge(incoming, tx)
+    }
+
+    /// Whether a message in clear comes into a chat that is encrypted.
+    private func isDowngrade(_ incoming: Incoming, _ tx: Transaction) throws -> Bool {
+        guard incoming.direction == .in, incoming.way != .history else { return false }
+        return try tx.isEncrypted(account: own.account, chat: incoming.chat)
     }
 
     /// Answers a receipt request of somebody who may see our presence (XEP-0184 §8, threat row 11).

@@ -19,6 +19,7 @@ enum Work: Sendable {
 /// Decides and stores; sends nothing. What has to happen after the commit is collected in `effects`.
 struct Inbound {
     let own: OwnIdentity
+    let policies: Policies
     let archive: Archive
     let now: Int64
     var effects = Effects()
@@ -53,15 +54,30 @@ struct Inbound {
         var isRestored = false
         /// Our own device is missing from the list that others read.
         var isUnlisted = false
-        var currentLists: [JID] = []
+        var currentLists: [ListKey] = []
         var rosterVersion: String?
-        /// Whose device list lacks a device that writes: fetched again before anything is sent there.
+        /// Whose device lists may not be as they are known: fetched again before anything is sent there.
         var staleLists: [JID] = []
         var states: [(message: Int64, state: MessageState)] = []
+        /// Sessions that did not decrypt a message.
+        var broken: Set<BundleKey> = []
+        /// Whose devices a trust message decided about.
+        var decided: Set<JID> = []
+        /// Messages without a key for this device: their other stanza may still come.
+        var unaddressed: [Unaddressed] = []
     }
 
-    init(own: OwnIdentity, archive: Archive, now: Int64) {
+    /// A stanza that other devices can read and this one cannot.
+    struct Unaddressed: Sendable {
+        var chat: JID
+        var direction: MessageDirection
+        var messageID: String?
+        var detail: UndecryptableDetail
+    }
+
+    init(own: OwnIdentity, policies: Policies, archive: Archive, now: Int64) {
         self.own = own
+        self.policies = policies
         self.archive = archive
         self.now = now
     }
@@ -151,12 +167,17 @@ struct Inbound {
     // MARK: Device lists
 
     mutating func published(_ event: PubSubEvent, _ tx: Transaction) throws {
-        guard event.node == OMEMO.DeviceList.node, case .items(let items, _) = event.change,
-            let payload = items.last?.payload, let list = try? OMEMO.DeviceList(payload),
-            try concerns(event.owner, tx)
-        else { return }
+        let version = ProtocolVersion.allCases.first { OMEMO.DeviceList.node($0) == event.node }
+        guard let version, try concerns(event.owner, tx) else { return }
+        guard case .items(let items, _) = event.change, let item = items.last else {
+            // Taken back or deleted: how things are is asked for before the next message.
+            effects.staleLists.append(event.owner)
+            if event.owner == own.jid { effects.isUnlisted = true }
+            return
+        }
+        guard let payload = item.payload, let list = try? OMEMO.DeviceList(payload, version) else { return }
         try DeviceLists(own: own, now: now).update(event.owner, list, tx)
-        effects.currentLists.append(event.owner)
+        effects.currentLists.append(ListKey(owner: event.owner, version: version))
         if event.owner == own.jid, !list.ids.contains(own.device) { effects.isUnlisted = true }
     }
 

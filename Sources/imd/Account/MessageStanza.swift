@@ -1,4 +1,4 @@
-// The message stanzas imd sends (RFC 6121 §5, XEP-0384 0.3 for the encrypted ones).
+// The message stanzas imd sends (RFC 6121 §5, XEP-0384; in omemo:2 with an envelope by XEP-0420).
 import IMCrypto
 import OMEMO
 import XMPP
@@ -7,27 +7,51 @@ enum MessageStanza {
     /// What clients without OMEMO show instead.
     static let fallback = "This message is encrypted with OMEMO, which your client cannot read."
 
+    /// Legacy clients expect a body to fall back to and requests in clear. In omemo:2 those are in the envelope, and
+    /// a body would be shown by clients that got the same text in the legacy version.
     static func encrypted(_ message: EncryptedMessage, to chat: JID, id: String) -> Element {
-        Message(
-            to: chat, id: id, body: fallback,
-            payloads: [
-                message.element, hint, ProcessingHint.store.element, StanzaIDs.originID(id),
-                DeliveryReceipts.request, ChatMarkers.markable,
-            ]
-        ).element
+        let payloads = [
+            message.element, hint(message.version), ProcessingHint.store.element, StanzaIDs.originID(id),
+        ]
+        return switch message.version {
+        case .legacy: Message(to: chat, id: id, body: fallback, payloads: payloads + requests).element
+        case .omemo2: Message(to: chat, id: id, payloads: payloads).element
+        }
+    }
+
+    /// What is encrypted for a text.
+    static func payload(
+        _ body: String, _ version: ProtocolVersion, from own: JID, to chat: JID,
+        using random: inout some RandomNumberGenerator
+    ) -> Bytes {
+        switch version {
+        case .legacy: Array(body.utf8)
+        case .omemo2:
+            StanzaContent(
+                content: [Element("body", in: Namespace.client, text: body)] + requests, from: own, to: chat
+            ).serialized(using: &random)
+        }
     }
 
     static func plain(_ body: String, to chat: JID, id: String) -> Element {
+        Message(to: chat, id: id, body: body, payloads: [StanzaIDs.originID(id)] + requests).element
+    }
+
+    /// A message without text: it moves the ratchet, or carries what only clients read. It is kept for a device that
+    /// is offline now.
+    static func silent(_ message: EncryptedMessage, to jid: JID, id: String) -> Element {
         Message(
-            to: chat, id: id, body: body,
-            payloads: [StanzaIDs.originID(id), DeliveryReceipts.request, ChatMarkers.markable]
+            to: jid, id: id,
+            payloads: [message.element, hint(message.version), ProcessingHint.store.element]
         ).element
     }
 
-    /// A message that only moves the ratchet. It is kept for a device that is offline now.
-    static func empty(_ message: EncryptedMessage, to jid: JID, id: String) -> Element {
-        Message(to: jid, id: id, payloads: [message.element, hint, ProcessingHint.store.element]).element
+    private static let requests = [DeliveryReceipts.request, ChatMarkers.markable]
+
+    private static func hint(_ version: ProtocolVersion) -> Element {
+        version == .legacy ? legacyHint : omemo2Hint
     }
 
-    private static let hint = MessageEncryption(ProtocolVersion.legacy.rawValue, name: "OMEMO").element
+    private static let legacyHint = MessageEncryption(ProtocolVersion.legacy.rawValue, name: "OMEMO").element
+    private static let omemo2Hint = MessageEncryption(ProtocolVersion.omemo2.rawValue, name: "OMEMO").element
 }

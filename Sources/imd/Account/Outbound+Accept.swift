@@ -15,6 +15,7 @@ extension Outbound {
             }
             return try enqueue(known, mayEncrypt: mayEncrypt, tx)
         }
+        if request.plaintext { try checkPlaintext(request.chat, tx) }
         var random = SystemRandomNumberGenerator()
         let message = try tx.insertOutgoing(
             NewOutgoing(
@@ -22,6 +23,14 @@ extension Outbound {
                 sender: own.jid, body: request.body, clientID: request.clientID, plaintext: request.plaintext,
                 at: now))
         return try enqueue(message, mayEncrypt: mayEncrypt, tx)
+    }
+
+    /// What was encrypted once stays encrypted until a person clears it for that chat (threat row 29).
+    private func checkPlaintext(_ chat: JID, _ tx: Transaction) throws {
+        guard try tx.isEncrypted(account: own.account, chat: chat) else { return }
+        throw UserError(
+            .encryptionRequired, "the chat with \(chat) is encrypted",
+            hint: "to allow plaintext there: imctl encryption \(chat) --optional")
     }
 
     private func known(_ request: SendRequest, _ tx: Transaction) throws -> StoredMessage? {
@@ -42,6 +51,9 @@ extension Outbound {
         if isFirst, mayEncrypt || message.plaintext {
             switch try makeStanza(message, tx) {
             case .needs: break
+            case .held(let excluded):
+                let now = try tx.message(row: message.id) ?? message
+                return Accepted(message: now, outcome: .held(excluded))
             case let outcome: return Accepted(message: message, outcome: outcome)
             }
         }
@@ -54,16 +66,20 @@ extension Outbound {
     }
 
     /// Makes the stanzas of the chat's waiting messages in order, as far as keys are there.
+    ///
+    /// - Parameter held: also of those that wait for a person's decision, which may have come.
     func encryptWaiting(
-        in chat: JID, _ tx: Transaction
-    ) throws -> (outcomes: [Int64: Outcome], missing: [DeviceAddress]) {
+        in chat: JID, held: Bool, _ tx: Transaction
+    ) throws -> (outcomes: [Int64: Outcome], missing: [BundleKey]) {
         var outcomes: [Int64: Outcome] = [:]
-        for message in try tx.messagesAwaitingKeys(account: own.account, chat: chat) {
+        var waiting = try tx.messagesAwaitingKeys(account: own.account, chat: chat)
+        if held { waiting = try tx.messagesHeld(account: own.account, chat: chat) + waiting }
+        for message in waiting {
             let outcome = try makeStanza(message, tx)
             switch outcome {
             case .needs(let missing): return (outcomes, missing)
             case .enqueued: try tx.setAwaitsKeys(false, message: message.id)
-            case .noTrustedDevice, .damaged: break
+            case .held, .noTrustedDevice, .optedOut, .damaged: break
             }
             outcomes[message.id] = outcome
         }

@@ -1,24 +1,29 @@
-// From a stored message to the finished stanza in the outbox, inside one transaction.
+// From a stored message to the finished stanzas in the outbox, inside one transaction.
 import IMCrypto
 import LocalAPI
 import OMEMO
 import Store
 import XMPP
 
-/// Which devices a message goes to, which not, and what the stanza is. Sends nothing.
+/// Which devices a message goes to, which not, and what the stanzas are. Sends nothing.
 struct Outbound {
     let own: OwnIdentity
+    let policies: Policies
     let now: Int64
     /// Bundles that were fetched for devices without a session.
-    var bundles: [DeviceAddress: Bundle] = [:]
+    var bundles: [BundleKey: Bundle] = [:]
     /// Devices whose bundle could not be had, and why.
-    var failures: [DeviceAddress: ExclusionReason] = [:]
+    var failures: [BundleKey: ExclusionReason] = [:]
 
     enum Outcome: Sendable {
         case enqueued(Delivery)
+        /// A person has to decide first about devices of the contact.
+        case held([ExcludedDevice])
         /// Nothing was changed: these devices have no session, and their bundles are not known.
-        case needs([DeviceAddress])
+        case needs([BundleKey])
         case noTrustedDevice([ExcludedDevice])
+        /// The contact asked for messages in clear, and no person has answered to that.
+        case optedOut
         /// What is stored is not what was accepted; it has failed.
         case damaged
     }
@@ -36,107 +41,118 @@ struct Outbound {
         return .enqueued(Delivery())
     }
 
-    /// Encrypts the message for every trusted device of the contact and every other one of our own; without
-    /// any of the contact's the message has failed.
+    /// Encrypts the message for every trusted device of the contact and every other one of our own; without any of
+    /// the contact's it is held where a decision would help, and else it has failed.
     func encrypt(_ message: StoredMessage, _ tx: Transaction) throws -> Outcome {
-        guard !message.isDamaged else {
-            try tx.setState(message.id, .failed, reason: "damaged", now: now)
-            return .damaged
+        guard !message.isDamaged else { return try fail(message, "damaged", .damaged, tx) }
+        guard try tx.optOut(account: own.account, chat: message.chat) == nil else {
+            return try fail(message, "opted-out", .optedOut, tx)
         }
-        var selection = try select(for: message.chat, tx)
-        if !selection.missing.isEmpty { return .needs(selection.missing) }
-        guard selection.reachesContact else {
+        let recipients = try recipients(for: message.chat, tx)
+        if !recipients.missing.isEmpty { return .needs(recipients.missing) }
+        let excluded = recipients.delivery.excluded
+        guard recipients.reachesContact else {
             // It never left, so the same key may try again.
             try tx.setAwaitsKeys(true, message: message.id)
-            try tx.setState(message.id, .failed, reason: "no-trusted-device", now: now)
-            return .noTrustedDevice(selection.delivery.excluded)
+            guard recipients.awaitsDecision else {
+                return try fail(message, "no-trusted-device", .noTrustedDevice(excluded), tx)
+            }
+            try tx.hold(message.id, now: now)
+            return .held(excluded)
         }
-        var random = SystemRandomNumberGenerator()
-        let encrypted = try Fanout.encrypt(
-            Array(message.body.utf8), from: own.device, to: &selection.recipients, using: &random)
-        for recipient in selection.recipients {
-            try tx.save(recipient.record, account: own.account, recipient.address, .legacy)
+        if message.state == .held { try tx.release(message.id, now: now) }
+        // In this order: who finds no key for itself in the second has read the first.
+        for version in [ProtocolVersion.legacy, .omemo2] {
+            guard let sessions = recipients.sessions[version] else { continue }
+            try enqueue(message, version, sessions, tx)
         }
-        let stanza = MessageStanza.encrypted(encrypted, to: message.chat, id: message.messageID)
         try tx.markEncrypted(account: own.account, chat: message.chat, now: now)
-        try tx.enqueue(account: own.account, stanza: stanza.xml(), message: message.id, now: now)
-        return .enqueued(selection.delivery)
+        return .enqueued(recipients.delivery)
     }
 
-    private struct Selection {
-        var recipients: [Recipient] = []
-        var delivery = Delivery()
-        var missing: [DeviceAddress] = []
-        var reachesContact = false
+    private func fail(
+        _ message: StoredMessage, _ reason: String, _ outcome: Outcome, _ tx: Transaction
+    ) throws -> Outcome {
+        try tx.setState(message.id, .failed, reason: reason, now: now)
+        return outcome
     }
 
-    private func select(for chat: JID, _ tx: Transaction) throws -> Selection {
-        var selection = Selection()
-        var devices = try tx.devices(account: own.account, jid: chat)
-        if chat != own.jid { devices += try tx.devices(account: own.account, jid: own.jid) }
-        for device in devices where device.isActive {
-            let address = device.address
-            if address.jid == own.jid, address.device == own.device { continue }
-            if device.isDamaged {
-                selection.delivery.excluded.append(ExcludedDevice(address, .damaged))
-                continue
-            }
-            // Trust is decided about a key; a device whose key is not known yet has a bundle to show it.
-            guard device.identityKey == nil || device.trust.receives else {
-                selection.delivery.excluded.append(ExcludedDevice(address, .untrusted))
-                continue
-            }
-            try add(device, to: &selection, tx)
-        }
-        let contact = chat.description
-        selection.reachesContact = selection.delivery.devices.contains { $0.jid == contact }
-        return selection
-    }
-
-    private func add(_ device: DeviceRecord, to selection: inout Selection, _ tx: Transaction) throws {
-        let address = device.address
-        if let record = try tx.usableSession(with: address, account: own.account, now: now), !record.isEmpty {
-            selection.recipients.append(Recipient(address: address, record: record))
-            selection.delivery.devices.append(
-                AddressedDevice(address, device.identityKey?.fingerprint, device.trust))
-            return
-        }
-        if let reason = failures[address] {
-            selection.delivery.excluded.append(ExcludedDevice(address, reason))
-            return
-        }
-        guard let bundle = bundles[address] else {
-            selection.missing.append(address)
-            return
-        }
-        try initiate(with: bundle, device, &selection, tx)
-    }
-
-    /// Starts a session from a bundle, unless its identity key is not the one known for this device.
-    private func initiate(
-        with bundle: Bundle, _ device: DeviceRecord, _ selection: inout Selection, _ tx: Transaction
+    private func enqueue(
+        _ message: StoredMessage, _ version: ProtocolVersion, _ recipients: [Recipient], _ tx: Transaction
     ) throws {
-        let address = device.address
-        let known = try tx.setIdentity(
-            account: own.account, address, bundle.identityKey, policy: .btbv, now: now)
-        guard known == .same || known == .new else {
-            selection.delivery.excluded.append(ExcludedDevice(address, .keyChanged))
-            return
-        }
-        guard let current = try tx.device(account: own.account, address), current.trust.receives else {
-            selection.delivery.excluded.append(ExcludedDevice(address, .untrusted))
-            return
-        }
         var random = SystemRandomNumberGenerator()
-        var record = SessionRecord(expecting: current.identityKey)
-        do throws(EncryptionError) {
+        let payload = MessageStanza.payload(
+            message.body, version, from: own.jid, to: message.chat, using: &random)
+        let encrypted = try encrypt(payload, version, recipients, tx)
+        let stanza = MessageStanza.encrypted(encrypted, to: message.chat, id: message.messageID)
+        try tx.enqueue(account: own.account, stanza: stanza.xml(), message: message.id, now: now)
+    }
+
+    /// The sessions are saved with the stanza that they made.
+    private func encrypt(
+        _ payload: Bytes?, _ version: ProtocolVersion, _ recipients: [Recipient], _ tx: Transaction
+    ) throws -> EncryptedMessage {
+        var random = SystemRandomNumberGenerator()
+        var recipients = recipients
+        let encrypted = try Fanout.encrypt(
+            payload, version, from: own.device, to: &recipients, using: &random)
+        for recipient in recipients {
+            try tx.save(recipient.record, account: own.account, recipient.address, version)
+        }
+        return encrypted
+    }
+}
+
+// MARK: Without text
+
+extension Outbound {
+    /// Sends a device an empty message: it ends a key exchange, answers a heartbeat or makes a new session known
+    /// (XEP-0384 §4.5, §6). It waits in the outbox like any message, as its ratchet step is saved with it.
+    func sendEmpty(_ record: SessionRecord, to address: DeviceAddress, _ tx: Transaction) throws {
+        try enqueueSilent(
+            nil, record.version, [Recipient(address: address, record: record)], to: address.jid, tx)
+    }
+
+    /// Sends devices of one person something in omemo:2 that only clients read.
+    ///
+    /// - Returns: false, with nothing changed, where none of them has a session or a bundle for one.
+    func sendContent(
+        _ content: [Element], to jid: JID, devices: [DeviceAddress], _ tx: Transaction
+    ) throws -> Bool {
+        var random = SystemRandomNumberGenerator()
+        var recipients: [Recipient] = []
+        for address in devices {
+            guard let record = try session(with: address, tx) else { continue }
+            recipients.append(Recipient(address: address, record: record))
+        }
+        guard !recipients.isEmpty else { return false }
+        let payload = StanzaContent(content: content, from: own.jid, to: jid).serialized(using: &random)
+        try enqueueSilent(payload, .omemo2, recipients, to: jid, tx)
+        return true
+    }
+
+    private func session(with address: DeviceAddress, _ tx: Transaction) throws -> SessionRecord? {
+        let known = try tx.usableSession(with: address, .omemo2, account: own.account, now: now)
+        if let known, !known.isEmpty { return known }
+        guard let bundle = bundles[BundleKey(address, .omemo2)] else { return nil }
+        let device = try tx.device(account: own.account, address)
+        var random = SystemRandomNumberGenerator()
+        var record = SessionRecord(.omemo2, expecting: device?.identityKey)
+        do {
             try record.initiate(with: bundle, own: own.identity, ownDevice: own.device, using: &random)
         } catch {
-            selection.delivery.excluded.append(ExcludedDevice(address, .badBundle))
-            return
+            return nil
         }
-        selection.recipients.append(Recipient(address: address, record: record))
-        selection.delivery.devices.append(
-            AddressedDevice(address, bundle.identityKey.fingerprint, current.trust))
+        return record
+    }
+
+    private func enqueueSilent(
+        _ payload: Bytes?, _ version: ProtocolVersion, _ recipients: [Recipient], to jid: JID,
+        _ tx: Transaction
+    ) throws {
+        var random = SystemRandomNumberGenerator()
+        let encrypted = try encrypt(payload, version, recipients, tx)
+        let stanza = MessageStanza.silent(encrypted, to: jid, id: StanzaID.random(using: &random))
+        try tx.enqueue(account: own.account, stanza: stanza.xml(), message: nil, now: now)
     }
 }

@@ -1,12 +1,13 @@
-// Our own bundle as it stands in the store, renewed where its time has come (XEP-0384 §5.3.2).
+// Our own bundles as they stand in the store, renewed where their time has come (XEP-0384 §5.3.2).
 import IMCrypto
 import LocalAPI
 import OMEMO
 import Store
 
 extension Transaction {
-    /// The bundle to publish: as many pre-keys as there should be, and a signed pre-key that is not too old.
-    func currentBundle(of own: OwnIdentity, now: Int64) throws -> Bundle {
+    /// The bundles to publish, one for each version, with the same keys: as many pre-keys as there should be, and a
+    /// signed pre-key that is not too old.
+    func currentBundles(of own: OwnIdentity, now: Int64) throws -> [Bundle] {
         var random = SystemRandomNumberGenerator()
         let highest = try highestSignedPreKeyID(account: own.account)
         // One bad key must not keep the others from being published.
@@ -25,10 +26,12 @@ extension Transaction {
                 account: own.account)
         }
         let signed = try currentSignedPreKey(of: own, after: highest, now: now, using: &random)
-        let preKeys = try allPreKeys(account: own.account)
-        return Bundle(
-            identityKey: own.identity.publicKey, signedPreKey: signed,
-            preKeys: preKeys.map { Bundle.PreKey(id: $0.id, key: $0.keyPair.publicKey) })
+        let preKeys = try allPreKeys(account: own.account).map {
+            Bundle.PreKey(id: $0.id, key: $0.keyPair.publicKey)
+        }
+        return ProtocolVersion.allCases.map {
+            Bundle($0, identity: own.identity, signedPreKey: signed, preKeys: preKeys)
+        }
     }
 
     private func currentSignedPreKey(

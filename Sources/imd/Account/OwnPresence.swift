@@ -13,8 +13,7 @@ struct OwnPresence: Equatable, Sendable {
         features: [
             Namespace.caps, Namespace.chatMarkers, Namespace.discoInfo, Namespace.time,
             Namespace.ping, Namespace.receipts, Namespace.softwareVersion,
-            OMEMO.DeviceList.node + "+notify",
-        ])
+        ] + ProtocolVersion.allCases.map { OMEMO.DeviceList.node($0) + "+notify" })
     static let capabilities = try? EntityCapabilities(node: "urn:imd", disco)
 
     static let unavailable = Presence(.unavailable).element

@@ -16,7 +16,6 @@ CREATE TABLE account (
   device INTEGER NOT NULL,
   identitySeed BLOB NOT NULL,
   nextPreKeyID INTEGER NOT NULL,
-  checksum BLOB NOT NULL,
   createdAt INTEGER NOT NULL
 , archivePositionAt INTEGER) STRICT;
 
@@ -24,7 +23,7 @@ CREATE TABLE preKey (
   account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
   id INTEGER NOT NULL,
   privateKey BLOB NOT NULL,
-  checksum BLOB NOT NULL, usedAt INTEGER,
+  usedAt INTEGER,
   PRIMARY KEY (account, id)
 ) STRICT, WITHOUT ROWID;
 
@@ -34,7 +33,6 @@ CREATE TABLE signedPreKey (
   privateKey BLOB NOT NULL,
   signature BLOB NOT NULL,
   createdAt INTEGER NOT NULL,
-  checksum BLOB NOT NULL,
   PRIMARY KEY (account, id)
 ) STRICT, WITHOUT ROWID;
 
@@ -48,17 +46,8 @@ CREATE TABLE device (
   active INTEGER NOT NULL,
   firstSeenAt INTEGER NOT NULL,
   lastReceivedAt INTEGER,
-  checksum BLOB NOT NULL,
+  checksum BLOB NOT NULL, activeOmemo2 INTEGER NOT NULL DEFAULT 0, sendsOmemo2 INTEGER NOT NULL DEFAULT 0, label TEXT, labelSignature BLOB, healedAt INTEGER,
   PRIMARY KEY (account, jid, device)
-) STRICT, WITHOUT ROWID;
-
-CREATE INDEX deviceByKey ON device (account, curve25519) WHERE curve25519 IS NOT NULL;
-
-CREATE TABLE deviceList (
-  account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
-  jid TEXT NOT NULL,
-  fetchedAt INTEGER NOT NULL,
-  PRIMARY KEY (account, jid)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE session (
@@ -67,14 +56,13 @@ CREATE TABLE session (
   device INTEGER NOT NULL,
   version TEXT NOT NULL,
   record BLOB NOT NULL,
-  checksum BLOB NOT NULL,
   PRIMARY KEY (account, jid, device, version)
 ) STRICT;
 
 CREATE TABLE chat (
   account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
   jid TEXT NOT NULL,
-  encryptedAt INTEGER,
+  encryptedAt INTEGER, optedOutAt INTEGER, optOutReason TEXT,
   PRIMARY KEY (account, jid)
 ) STRICT, WITHOUT ROWID;
 
@@ -98,19 +86,7 @@ CREATE TABLE message (
   stanzaID TEXT,
   sentAt INTEGER NOT NULL,
   storedAt INTEGER NOT NULL
-, markable INTEGER NOT NULL DEFAULT 0, checksum BLOB) STRICT;
-
-CREATE UNIQUE INDEX messageByStanzaID ON message (account, stanzaID) WHERE stanzaID IS NOT NULL;
-
-CREATE UNIQUE INDEX messageByClientID ON message (account, clientID) WHERE clientID IS NOT NULL;
-
-CREATE INDEX messageByChat ON message (account, chat);
-
-CREATE INDEX messageSent ON message (account, chat) WHERE direction = 'out';
-
-CREATE INDEX messageByMessageID ON message (account, messageID);
-
-CREATE INDEX messageAwaitingKeys ON message (account, chat) WHERE awaitsKeys AND state = 'queued';
+, markable INTEGER NOT NULL DEFAULT 0, checksum BLOB, downgraded INTEGER NOT NULL DEFAULT 0) STRICT;
 
 CREATE TABLE outbox (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -119,8 +95,6 @@ CREATE TABLE outbox (
   stanza BLOB NOT NULL,
   createdAt INTEGER NOT NULL
 , position INTEGER, checksum BLOB) STRICT;
-
-CREATE INDEX outboxByMessage ON outbox (message);
 
 CREATE TABLE event (
   number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -172,6 +146,73 @@ CREATE TABLE presence (
   PRIMARY KEY (account, jid, resource)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE eventLog (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  droppedThrough INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE sealing (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  origin TEXT NOT NULL,
+  salt BLOB,
+  operations INTEGER,
+  memory INTEGER,
+  wrappedKey BLOB NOT NULL,
+  swept INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE "deviceList" (
+  account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
+  jid TEXT NOT NULL,
+  version TEXT NOT NULL,
+  fetchedAt INTEGER NOT NULL,
+  PRIMARY KEY (account, jid, version)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE trustDecision (
+  account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
+  jid TEXT NOT NULL,
+  curve25519 BLOB NOT NULL,
+  trust TEXT NOT NULL,
+  source TEXT NOT NULL,
+  decidedAt INTEGER NOT NULL,
+  checksum BLOB NOT NULL,
+  PRIMARY KEY (account, jid, curve25519)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE pendingTrust (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
+  senderKey BLOB NOT NULL,
+  owner TEXT NOT NULL,
+  key BLOB NOT NULL,
+  trust TEXT NOT NULL,
+  at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE trustPolicy (
+  account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
+  jid TEXT NOT NULL,
+  policy TEXT NOT NULL,
+  PRIMARY KEY (account, jid)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX deviceByKey ON device (account, curve25519) WHERE curve25519 IS NOT NULL;
+
+CREATE UNIQUE INDEX messageByStanzaID ON message (account, stanzaID) WHERE stanzaID IS NOT NULL;
+
+CREATE UNIQUE INDEX messageByClientID ON message (account, clientID) WHERE clientID IS NOT NULL;
+
+CREATE INDEX messageByChat ON message (account, chat);
+
+CREATE INDEX messageSent ON message (account, chat) WHERE direction = 'out';
+
+CREATE INDEX messageByMessageID ON message (account, messageID);
+
+CREATE INDEX messageAwaitingKeys ON message (account, chat) WHERE awaitsKeys AND state = 'queued';
+
+CREATE INDEX outboxByMessage ON outbox (message);
+
 CREATE INDEX messageUndisplayed ON message (account, chat)
   WHERE direction = 'out' AND state IN ('sent', 'server', 'delivered');
 
@@ -179,7 +220,6 @@ CREATE INDEX messageFailed ON message (account) WHERE state = 'failed';
 
 CREATE INDEX outboxByPosition ON outbox (account, position);
 
-CREATE TABLE eventLog (
-  id INTEGER PRIMARY KEY CHECK (id = 1),
-  droppedThrough INTEGER NOT NULL
-) STRICT;
+CREATE INDEX pendingTrustBySender ON pendingTrust (account, senderKey);
+
+CREATE INDEX messageHeld ON message (account, chat) WHERE state = 'held';

@@ -1,4 +1,6 @@
-"""Devices of python-omemo's legacy backend, driven by one JSON object per line.
+"""Devices of one of python-omemo's backends, driven by one JSON object per line.
+
+The only argument names the version: legacy (oldmemo) or omemo2 (twomemo).
 
 Request: {"op": ..., "peer": name, ...}. Answer: {...} or {"error": class name}.
 
@@ -22,10 +24,25 @@ import xml.etree.ElementTree as ET
 import oldmemo
 import oldmemo.etree
 import omemo
+import twomemo
+import twomemo.etree
 
 logging.disable(logging.CRITICAL)
 
-NS = oldmemo.oldmemo.NAMESPACE
+LEGACY = sys.argv[1] == "legacy"
+NS = oldmemo.oldmemo.NAMESPACE if LEGACY else twomemo.twomemo.NAMESPACE
+CODEC = oldmemo.etree if LEGACY else twomemo.etree
+
+
+def backend(storage):
+    return oldmemo.Oldmemo(storage) if LEGACY else twomemo.Twomemo(storage)
+
+
+async def parse_message(text, sender, peer):
+    element = ET.fromstring(text)
+    if LEGACY:
+        return await oldmemo.etree.parse_message(element, sender, peer.jid, peer.manager)
+    return twomemo.etree.parse_message(element, sender)
 
 
 class Memory(omemo.Storage):
@@ -96,7 +113,7 @@ class Peer:
             await self.manager.shutdown()
         storage = Memory(self.values)
         self.manager = await self.manager_class().create(
-            [oldmemo.Oldmemo(storage)], storage, self.jid, None, "undecided"
+            [backend(storage)], storage, self.jid, None, "undecided"
         )
         await self.manager.after_history_sync()
 
@@ -120,19 +137,19 @@ async def create(peers, request):
     peers[request["peer"]] = peer
     return {
         "device": device.device_id,
-        "bundle": to_text(oldmemo.etree.serialize_bundle(peer.bundles[(peer.jid, device.device_id)])),
+        "bundle": to_text(CODEC.serialize_bundle(peer.bundles[(peer.jid, device.device_id)])),
     }
 
 
 async def bundle(peer, request):
     device = await peer.own()
-    return {"bundle": to_text(oldmemo.etree.serialize_bundle(peer.bundles[(peer.jid, device.device_id)]))}
+    return {"bundle": to_text(CODEC.serialize_bundle(peer.bundles[(peer.jid, device.device_id)]))}
 
 
 async def publish(peer, request):
     jid, device = request["jid"], request["device"]
     element = ET.fromstring(request["bundle"])
-    peer.bundles[(jid, device)] = oldmemo.etree.parse_bundle(element, jid, device)
+    peer.bundles[(jid, device)] = CODEC.parse_bundle(element, jid, device)
     peer.lists.setdefault(jid, {})[device] = None
     await peer.manager.update_device_list(NS, jid, peer.lists[jid])
     return {}
@@ -145,18 +162,16 @@ async def encrypt(peer, request):
     if errors:
         raise next(iter(errors))
     (message,) = messages
-    return {"xml": to_text(oldmemo.etree.serialize_message(message))}
+    return {"xml": to_text(CODEC.serialize_message(message))}
 
 
 async def decrypt(peer, request):
-    message = await oldmemo.etree.parse_message(
-        ET.fromstring(request["xml"]), request["jid"], peer.jid, peer.manager
-    )
+    message = await parse_message(request["xml"], request["jid"], peer)
     plaintext, _, _ = await peer.manager.decrypt(message)
     sent, peer.sent = peer.sent, []
     return {
         "text": None if plaintext is None else plaintext.decode(),
-        "sent": [to_text(oldmemo.etree.serialize_message(message)) for message in sent],
+        "sent": [to_text(CODEC.serialize_message(message)) for message in sent],
     }
 
 

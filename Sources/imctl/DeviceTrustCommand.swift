@@ -1,0 +1,69 @@
+// imctl device trust: decisions without a comparison, and files of them.
+
+import ArgumentParser
+import LocalAPI
+
+/// `imctl device trust`.
+struct DeviceTrustCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "trust", abstract: "Decide how far devices are trusted.",
+        discussion: "With --import and --export decisions are kept in a file, for version control.")
+
+    @Argument(help: "The contact, user@host.")
+    var jid: String?
+
+    @Argument(help: "The device's id or fingerprint; all devices when absent.")
+    var device: String?
+
+    @Option(help: ArgumentHelp("verified (default), blind, undecided or distrusted.", valueName: "level"))
+    var level: Trust = .verified
+
+    @Option(
+        name: .customLong("import"),
+        help: ArgumentHelp("Take decisions from a file, or - .", valueName: "file"))
+    var importFile: String?
+
+    @Flag(name: .customLong("export"), help: "Print all decisions, in the form that --import reads.")
+    var export = false
+
+    @OptionGroup var choice: AccountOption
+    @OptionGroup var output: JSONOption
+
+    func run() throws {
+        if export {
+            guard jid == nil, importFile == nil else { throw alone("--export") }
+            return try exportAll()
+        }
+        if let importFile {
+            guard jid == nil else { throw alone("--import") }
+            return try importAll(importFile)
+        }
+        guard let jid else { throw UserError(.usage, "whose devices? name a contact, --import or --export") }
+        let params = DeviceTrust.Params(jid: jid, trust: level, account: choice.account)
+        let result = try Daemon.call(DeviceTrust.self, params.naming(device))
+        try DeviceCommand.show(result, DeviceTrust.self, output)
+    }
+
+    private func alone(_ option: String) -> UserError {
+        UserError(.usage, "\(option) goes with no contact and no other file")
+    }
+
+    private func exportAll() throws {
+        let result = try Daemon.call(TrustExport.self, .init(account: choice.account))
+        if output.json { return try Output.json(TrustExport.self, result) }
+        let file = TrustFile(entries: result.entries, policies: result.policies)
+        Output.line(String(file.text.dropLast()))
+    }
+
+    private func importAll(_ path: String) throws {
+        let file = try TrustFile(readText(path), path: path)
+        let result = try Daemon.call(
+            TrustImport.self,
+            .init(entries: file.entries, policies: file.policies, account: choice.account))
+        if output.json { return try Output.json(TrustImport.self, result) }
+        Output.line("\(result.changed) changed")
+        try Output.flush()
+        if result.released > 0 { Output.diagnose("note", "\(result.released) held messages go out now") }
+        if result.cancelled > 0 { Output.diagnose("note", "\(result.cancelled) held messages have failed") }
+    }
+}

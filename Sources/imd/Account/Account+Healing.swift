@@ -1,0 +1,105 @@
+// Sessions that were lost on one side: replaced, but never in a loop (XEP-0384 §7, threat row 31).
+import IMCrypto
+import LocalAPI
+import OMEMO
+import Store
+import XMPP
+
+extension Account {
+    /// How long a device is left alone after its session was replaced by itself, in milliseconds.
+    private static let healingPeriod: Int64 = 24 * 3_600_000
+
+    /// Replaces the sessions in which something could not be read: once everything is here that may still come for
+    /// the old ones, of devices that are listed and not refused, each at most once a day.
+    func heal() async {
+        guard isOnline, archive.isDone, !broken.isEmpty else { return }
+        let keys = broken
+        broken = []
+        let (id, now) = (id, Clock.now())
+        let due = try? await store.write { tx in
+            var due: [BundleKey] = []
+            for key in keys {
+                guard let device = try tx.device(account: id, key.address), !device.isDamaged,
+                    device.versions.contains(key.version), device.trust != .distrusted,
+                    now - (device.healedAt ?? 0) >= Self.healingPeriod
+                else { continue }
+                try tx.noteHealed(account: id, key.address, at: now)
+                due.append(key)
+            }
+            return due
+        }
+        guard let due, !due.isEmpty else { return }
+        log.info("sessions are replaced", metadata: ["devices": "\(due.count)"])
+        do {
+            _ = try await renew(due)
+        } catch {
+            // The connection broke: that was no attempt.
+            broken.formUnion(due)
+            _ = try? await store.write { tx in
+                for key in due { try tx.noteHealed(account: id, key.address, at: 0) }
+            }
+        }
+    }
+
+    /// Starts new sessions with these devices, as their owners' clients would after a reset.
+    ///
+    /// - Returns: those that have a new one.
+    /// - Throws: where nothing can be known at the moment.
+    func renewSessions(_ addresses: [DeviceAddress]) async throws -> [DeviceAddress] {
+        let id = id
+        let keys = try await store.read { tx in
+            try addresses.compactMap { address in
+                try tx.device(account: id, address)?.preferredVersions.first.map { BundleKey(address, $0) }
+            }
+        }
+        return try await renew(keys)
+    }
+
+    private func renew(_ keys: [BundleKey]) async throws -> [DeviceAddress] {
+        for key in keys { bundleFailures[key] = nil }
+        let bundles = try await fetchBundles(keys)
+        let renewal = Renewal(own: own, policies: policies, now: Clock.now())
+        let renewed = try await persist { tx in
+            try keys.filter { key in
+                guard let bundle = bundles[key] else { return false }
+                return try renewal.renew(key, with: bundle, tx)
+            }
+        }
+        flush()
+        return renewed.map(\.address)
+    }
+}
+
+/// A new session in the place of one that does not work.
+struct Renewal {
+    let own: OwnIdentity
+    let policies: Policies
+    let now: Int64
+
+    /// The old one is kept, archived, for what is still on its way. An empty message makes the new one known.
+    ///
+    /// - Returns: false where the bundle is not this device's or is of no use.
+    func renew(_ key: BundleKey, with bundle: Bundle, _ tx: Transaction) throws -> Bool {
+        let policy = try policies.policy(for: key.address.jid, account: own, tx).policy
+        let identity = try Identification(own: own, now: now).learn(
+            bundle.identityKey, of: key.address, policy, tx)
+        guard identity == .new || identity == .same,
+            let device = try tx.device(account: own.account, key.address), device.trust != .distrusted
+        else { return false }
+        var record =
+            try tx.usableSession(with: key.address, key.version, account: own.account, now: now)
+            ?? SessionRecord(key.version, expecting: device.identityKey)
+        var random = SystemRandomNumberGenerator()
+        do throws(EncryptionError) {
+            try record.initiate(with: bundle, own: own.identity, ownDevice: own.device, using: &random)
+        } catch {
+            return false
+        }
+        let outbound = Outbound(own: own, policies: policies, now: now)
+        try outbound.sendEmpty(record, to: key.address, tx)
+        try tx.append(
+            .device(DeviceDetail(device, .sessionRenewed)), account: own.account, chat: key.address.jid,
+            now: now)
+        return true
+    }
+}

@@ -1,0 +1,112 @@
+// An account's own device, published and kept published, in both versions of the protocol (XEP-0384 §5.3).
+import IMCrypto
+import LocalAPI
+import OMEMO
+import Store
+import XMPP
+
+extension Account {
+    /// Publishes the bundles where they differ from what the server has, then the device in the lists: whoever reads
+    /// a list finds a bundle.
+    ///
+    /// - Throws: where the stream ended meanwhile, or the store failed.
+    func publishDevice() async throws {
+        publishAgain = true
+        guard !isPublishing else { return }
+        isPublishing = true
+        defer { isPublishing = false }
+        while publishAgain {
+            publishAgain = false
+            do {
+                try await publishBundles()
+                for version in ProtocolVersion.allCases { try await publishList(version) }
+            } catch let error as StanzaError {
+                // A server without PEP still carries messages; encryption towards us will not work there.
+                log.error(
+                    "the device could not be published",
+                    metadata: ["condition": "\(error.condition.rawValue)"])
+                await append(
+                    .error(UserError(.notSupported, "the server does not publish this device's keys")))
+            } catch {
+                // Whoever asked meanwhile, on a new stream perhaps, is not answered by the end of an old one.
+                if publishAgain, bound != nil { continue }
+                throw error
+            }
+        }
+    }
+
+    private func publishBundles() async throws {
+        let (own, now) = (own, Clock.now())
+        var published: [ProtocolVersion: Element] = [:]
+        for version in ProtocolVersion.allCases {
+            published[version] = try await item(
+                of: Bundle.node(version, device: own.device), jid,
+                id: Bundle.itemID(version, device: own.device))
+        }
+        let known = published.compactMap { try? Bundle($0.value, $0.key) }
+        let bundles = try await persist { tx in
+            for bundle in known { try Restoration(own: own, now: now).compare(with: bundle, tx) }
+            return try tx.currentBundles(of: own, now: now)
+        }
+        for bundle in bundles where published[bundle.version] != bundle.element {
+            let version = bundle.version
+            let item = PubSubItem(Bundle.itemID(version, device: own.device), bundle.element)
+            // In omemo:2 all devices of an account share a node (§5.3.2).
+            try await publish(
+                item, to: Bundle.node(version, device: own.device),
+                PubSubOptions(.open, maxItems: version == .omemo2 ? "max" : nil))
+        }
+    }
+
+    private func publishList(_ version: ProtocolVersion) async throws {
+        let device = OMEMO.DeviceList.device(
+            own.device, label: label.isEmpty ? nil : label, signedBy: own.identity)
+        try await editOwnList(version) { list in
+            guard !list.ids.contains(device.id) else { return }
+            list.devices.append(device)
+        }
+    }
+
+    /// Publishes a device list of the account with a change, if it is one.
+    func editOwnList(
+        _ version: ProtocolVersion, _ change: (inout OMEMO.DeviceList) -> Void
+    ) async throws {
+        var list = try await publishedList(version, of: jid)
+        let before = list
+        change(&list)
+        if list != before {
+            try await publish(
+                PubSubItem("current", list.element), to: OMEMO.DeviceList.node(version), PubSubOptions(.open))
+        }
+        try await remember(list, of: jid)
+    }
+
+    /// Publishes under these options; a node that exists with others is reconfigured first.
+    private func publish(_ item: PubSubItem, to node: String, _ options: PubSubOptions) async throws {
+        let publish = PubSub.publish(item, to: node, options: options)
+        do {
+            try await set(publish)
+        } catch let error as StanzaError where PubSub.isPreconditionNotMet(error) {
+            try await set(PubSub.configure(node, options))
+            try await set(publish)
+        }
+    }
+
+    /// How often within a minute our device is put back on a list at once.
+    private static let repairLimit = 3
+
+    /// Another client published a list without our device. Two clients that each repair what the other wrote must
+    /// not do so for ever: after some times it waits.
+    func repairList() {
+        guard !isLeaving else { return }
+        listRepairs.removeAll { $0 < .now - .seconds(60) }
+        let isWar = listRepairs.count >= Self.repairLimit
+        guard listRepairs.count <= Self.repairLimit else { return }
+        listRepairs.append(.now)
+        Task {
+            await append(.security(SecurityDetail(kind: .listDamaged, chat: jid.description)))
+            if isWar { try? await Task.sleep(for: .seconds(60)) }
+            try? await publishDevice()
+        }
+    }
+}

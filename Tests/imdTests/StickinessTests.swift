@@ -1,0 +1,121 @@
+// A chat that was encrypted stays so, whatever a server or a contact does (threat row 29), and what waits for a
+// person's decision about devices (threat row 30).
+import LocalAPI
+import OMEMO
+import Store
+import Testing
+import XMPP
+
+@testable import imd
+
+struct StickinessTests {
+    @Test func `C29 plaintext into an encrypted chat takes a command for that chat`() async throws {
+        let (alice, bob) = try await pair()
+        _ = try await alice.encrypt("hello", to: bob)
+        let request = SendRequest(chat: bob.jid, body: "in clear", clientID: nil, plaintext: true)
+        let outbound = alice.outbound()
+        await #expect(throws: UserError.self) {
+            try await alice.write { try outbound.accept(request, mayEncrypt: true, $0) }
+        }
+        #expect(try await alice.outbox().count == 1)
+        try await alice.write { [own = alice.own] in
+            try $0.clearEncrypted(account: own.account, chat: bob.jid)
+        }
+        _ = try await alice.write { try outbound.accept(request, mayEncrypt: true, $0) }
+        #expect(try await alice.outbox().count == 2)
+    }
+
+    @Test func `C29 plaintext that comes into an encrypted chat is marked and told`() async throws {
+        let (alice, bob) = try await pair()
+        let plain = try stanza("<message type='chat' id='p'><body>psst</body></message>")
+        try await bob.receive(plain, from: alice.jid)
+        #expect(try await bob.events(.security).isEmpty)
+        try await bob.receive(try await alice.encrypt("hello", to: bob), from: alice.jid)
+        try await bob.receive(plain, from: alice.jid)
+        let events = try await bob.events(.security)
+        #expect(events.count == 1)
+        #expect(events.first?.detail?.contains("plaintext") == true)
+        let messages = try await bob.events(.message).compactMap(\.message)
+        #expect(messages.map(\.downgraded) == [false, false, true])
+    }
+
+    @Test(arguments: ProtocolVersion.allCases)
+    func `C29 a message whose encrypted part was taken out is no message`(_ version: ProtocolVersion)
+        async throws
+    {
+        let (alice, bob) = try await pair()
+        let stripped = try stanza(
+            """
+            <message type='chat' id='s'><body>This message is encrypted.</body>\
+            <encryption xmlns='urn:xmpp:eme:0' namespace='\(version.rawValue)'/></message>
+            """)
+        try await bob.receive(stripped, from: alice.jid)
+        #expect(try await bob.bodies().isEmpty)
+        let events = try await bob.events(.undecryptable)
+        #expect(events.count == 1)
+        #expect(events.first?.detail?.contains("stripped") == true)
+    }
+
+    @Test func `C29 a device list that became empty is told`() async throws {
+        let (alice, bob) = try await pair()
+        try await alice.learn(.legacy, [], of: bob.jid)
+        let events = try await alice.events(.security)
+        #expect(events.map(\.detail).allSatisfy { $0?.contains("devices-gone") == true })
+        #expect(events.count == 1)
+    }
+
+    @Test func `C30 a message for undecided devices alone is held until somebody decides`() async throws {
+        let (alice, bob) = try await pair()
+        try await alice.write { [own = alice.own] in
+            try $0.setPolicy(.verifiedOnly, account: own.account, jid: bob.jid)
+        }
+        let outbound = alice.outbound([BundleKey(bob.address, .legacy): try await bob.bundle()])
+        let request = SendRequest(chat: bob.jid, body: "secret", clientID: nil, plaintext: false)
+        let accepted = try await alice.write { try outbound.accept(request, mayEncrypt: true, $0) }
+        guard case .held(let excluded)? = accepted.outcome else {
+            Issue.record("\(String(describing: accepted.outcome))")
+            return
+        }
+        #expect(excluded.map(\.device) == [bob.own.device])
+        #expect(accepted.message.state == .held)
+        #expect(try await alice.outbox().isEmpty)
+        #expect(try await alice.events(.device).count == 1, "somebody has to decide")
+        let again = try await alice.write { try outbound.encryptWaiting(in: bob.jid, held: true, $0) }
+        guard case .held? = again.outcomes[accepted.message.id] else {
+            Issue.record("\(again.outcomes)")
+            return
+        }
+        try await alice.write { [own = alice.own] tx in
+            _ = try tx.setTrust(
+                .verified, account: own.account, bob.address, source: .person, now: Party.now)
+        }
+        _ = try await alice.write { try outbound.encryptWaiting(in: bob.jid, held: true, $0) }
+        try await bob.receive(try #require(try await alice.outbox().last), from: alice.jid)
+        #expect(try await bob.bodies() == ["secret"])
+    }
+
+    @Test func `C30 a refused device cancels what was held for it`() async throws {
+        let (alice, bob) = try await pair()
+        try await alice.write { [own = alice.own] in
+            try $0.setPolicy(.verifiedOnly, account: own.account, jid: bob.jid)
+        }
+        let outbound = alice.outbound([BundleKey(bob.address, .legacy): try await bob.bundle()])
+        let request = SendRequest(chat: bob.jid, body: "secret", clientID: nil, plaintext: false)
+        let accepted = try await alice.write { try outbound.accept(request, mayEncrypt: true, $0) }
+        try await alice.write { [own = alice.own] tx in
+            _ = try tx.setTrust(
+                .distrusted, account: own.account, bob.address, source: .person, now: Party.now)
+        }
+        _ = try await alice.write { try outbound.encryptWaiting(in: bob.jid, held: true, $0) }
+        let message = try await alice.write { try $0.message(row: accepted.message.id) }
+        #expect(message?.state == .failed)
+        #expect(try await alice.outbox().isEmpty)
+    }
+
+    private func pair() async throws -> (Party, Party) {
+        let (alice, bob) = (try await Party("alice@example.org"), try await Party("bob@example.org"))
+        try await alice.meet(bob)
+        try await bob.befriend(alice.jid)
+        return (alice, bob)
+    }
+}
