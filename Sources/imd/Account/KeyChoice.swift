@@ -102,12 +102,20 @@ struct KeyChoice: Sendable {
 
 extension PublicKey {
     /// A key as people type it: 64 hexadecimal digits, in groups or not.
+    ///
+    /// - Throws: `.invalidParams` for other text, `.fingerprintMismatch` for digits that no key has.
     init(parameter text: String) throws(UserError) {
         let text = text.trimmingCharacters(in: .whitespacesAndNewlines)
-        guard let key = PublicKey(fingerprint: text) else {
+        if let key = PublicKey(fingerprint: text) {
+            self = key
+            return
+        }
+        let digits = text.filter { $0 != " " && $0 != ":" }
+        guard digits.utf8.count == 64, digits.allSatisfy(\.isHexDigit) else {
             throw UserError(
                 .invalidParams, "that is no fingerprint", hint: "a fingerprint has 64 hexadecimal digits")
         }
-        self = key
+        throw UserError(
+            .fingerprintMismatch, "no device can have that fingerprint", hint: "was it read and typed right?")
     }
 }
