@@ -33,7 +33,11 @@ extension Transaction {
             state: isUnsent ? .failed : message.state, reason: isUnsent ? "imported" : message.reason,
             clientID: message.clientID, stanzaID: message.stanzaID, sentAt: message.sentAt,
             storedAt: message.storedAt, markable: false, downgraded: message.downgraded)
-        return try insert(&stored)
+        guard try insert(&stored) else { return false }
+        if let reason = stored.reason {
+            try run("UPDATE message SET reason = ?2 WHERE id = ?1", stored.id, reason)
+        }
+        return true
     }
 }
 

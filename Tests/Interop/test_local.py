@@ -183,6 +183,7 @@ def test_text_and_password_are_in_no_log_no_argument_and_no_environment(server, 
         peer.next("message")
         peer.send(user.jid, "canary-in-91c4")
         imd.messages(1)
+        imd.ok("encryption", peer.user.jid, "--optional")
         imd.ok("send", peer.user.jid, "canary-plain-91c4", "--plaintext", "--wait", "server")
         peer.send(user.jid, "canary-plain-in-91c4", plain=True)
         imd.messages(1)

@@ -119,6 +119,8 @@ final class OraclePeer {
     }
 
     func restart() throws { _ = try oracle.ask(["op": "restart", "peer": name]) }
+    func snapshot() throws { _ = try oracle.ask(["op": "snapshot", "peer": name]) }
+    func restore() throws { _ = try oracle.ask(["op": "restore", "peer": name]) }
 
     private func xml(_ element: Element) -> String { String(decoding: element.xml(), as: UTF8.self) }
 }

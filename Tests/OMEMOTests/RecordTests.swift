@@ -1,4 +1,5 @@
 // Records as bytes, and long random conversations through them.
+import Foundation
 import IMCrypto
 import Testing
 
@@ -88,10 +89,11 @@ private struct Machine {
     var sent = 0
     var dropped = 0
 
-    init(seed: UInt64) throws {
+    init(_ version: ProtocolVersion, seed: UInt64) throws {
         random = Seeded(seed)
         devices = [
-            try Device("alice@example.org", seed: seed &+ 1), try Device("bob@example.org", seed: seed &+ 2),
+            try Device("alice@example.org", seed: seed &+ 1, version),
+            try Device("bob@example.org", seed: seed &+ 2, version),
         ]
         for device in devices { device.keepsPreKeys = true }
     }
@@ -150,10 +152,15 @@ private struct Machine {
 }
 
 @Suite struct ConversationTests {
-    @Test(arguments: UInt64(1)...12)
-    func `a random conversation loses nothing but what was dropped`(_ seed: UInt64) throws {
-        var machine = try Machine(seed: seed &* 1000)
-        for _ in 0..<1500 { try machine.step() }
+    /// A million steps in all in the long form (fault row F10).
+    private static let steps = ProcessInfo.processInfo.environment["IMD_TORTURE"] == nil ? 1500 : 85_000
+
+    @Test(arguments: ProtocolVersion.allCases, UInt64(1)...6)
+    func `F10 a random conversation loses nothing but what was dropped`(
+        _ version: ProtocolVersion, _ seed: UInt64
+    ) throws {
+        var machine = try Machine(version, seed: seed &* 1000)
+        for _ in 0..<Self.steps { try machine.step() }
         for receiver in [0, 1, 0, 1, 0, 1] {
             while !machine.flying[receiver].isEmpty { try machine.deliver(to: receiver, at: 0) }
         }

@@ -156,6 +156,23 @@ struct TrustMessagesTests {
         #expect(try await a1.events(.undecryptable).isEmpty)
     }
 
+    /// Servers copy what goes to one's own address, and it is in the archive; and it never is for every device.
+    @Test func `a copy, or one for another device, is no reason to complain`() async throws {
+        let net = try await Network(alice: 3, bob: 1)
+        let (a1, a2, a3, b1) = (net.alice[0], net.alice[1], net.alice[2], net.bob[0])
+        try await net.verify(a2, on: a1)
+        try await net.verify(a1, on: a2)
+        try await net.verify(b1, on: a1)
+        let told = try #require(try await a1.outbox().first { $0["to"] == a1.jid.description })
+        for party in [a2, a3] {
+            let effects = try await party.receive(told, from: a1.jid)
+            #expect(effects.unaddressed.isEmpty)
+            try await party.read(("7", told, from: a1.jid))
+            #expect(try await party.events(.undecryptable).isEmpty)
+        }
+        #expect(try await a2.trust(of: b1) == .verified)
+    }
+
     // MARK: Whose word counts
 
     @Test func `a contact speaks for its own devices and for nobody else's`() async throws {
@@ -182,7 +199,7 @@ struct TrustMessagesTests {
         let (a1, a2, b1) = (net.alice[0], net.alice[1], net.bob[0])
         try await net.verify(a2, on: a1)
         try await net.decide(.distrusted, about: b1, on: a1)
-        try await a1.hear([(b1, .verified)], from: a2, sentAt: Party.now + 1000)
+        try await a1.hear([(b1, .verified)], from: a2, sentAt: Party.now + 1000, now: Party.now + 1000)
         #expect(try await a1.trust(of: b1) == .distrusted)
     }
 
@@ -211,6 +228,15 @@ struct TrustMessagesTests {
         try await a1.hear([(b1, .verified)], from: a2, sentAt: nil)
         #expect(try await a1.trust(of: b1) == .distrusted)
         try await a1.hear([(b1, .verified)], from: a2, sentAt: Party.now - 500)
+        #expect(try await a1.trust(of: b1) == .verified)
+    }
+
+    @Test func `a clock that is ahead does not have the last word`() async throws {
+        let net = try await Network(alice: 2, bob: 1)
+        let (a1, a2, b1) = (net.alice[0], net.alice[1], net.bob[0])
+        try await net.verify(a2, on: a1)
+        try await a1.hear([(b1, .distrusted)], from: a2, sentAt: Party.now + 1_000_000)
+        try await a1.hear([(b1, .verified)], from: a2, sentAt: Party.now + 1000, now: Party.now + 1000)
         #expect(try await a1.trust(of: b1) == .verified)
     }
 
@@ -344,21 +370,13 @@ private final class Network {
 }
 
 extension Party {
-    /// Has fetched the other's keys.
-    fileprivate func know(_ other: Party) async throws {
-        let key = other.own.identity.publicKey
-        _ = try await write { [own] tx in
-            try Identification(own: own, now: Self.now).learn(key, of: other.address, .btbv, tx)
-        }
-    }
-
     fileprivate func trust(of other: Party) async throws -> TrustLevel? {
         try await write { [own] in try $0.device(account: own.account, other.address)?.trust }
     }
 
     @discardableResult
     fileprivate func hear(
-        _ words: [(Party, TrustLevel)], from sender: Party, sentAt: Int64? = nil
+        _ words: [(Party, TrustLevel)], from sender: Party, sentAt: Int64? = nil, now: Int64 = now
     ) async throws -> Set<JID> {
         let owners = words.map { party, level in
             let key = party.own.identity.publicKey.ed25519
@@ -367,13 +385,13 @@ extension Party {
                 : TrustMessage.KeyOwner(jid: party.jid, distrusted: [key])
         }
         let message = TrustMessage(encryption: ProtocolVersion.omemo2.rawValue, owners: owners)
-        return try await hear(message, from: sender, sentAt: sentAt)
+        return try await hear(message, from: sender, sentAt: sentAt, now: now)
     }
 
     fileprivate func hear(
-        _ message: TrustMessage, from sender: Party, sentAt: Int64? = nil
+        _ message: TrustMessage, from sender: Party, sentAt: Int64? = nil, now: Int64 = now
     ) async throws -> Set<JID> {
-        let messages = TrustMessages(own: own, policies: policies, now: Self.now)
+        let messages = TrustMessages(own: own, policies: policies, now: now)
         return try await write { try messages.receive(message, from: sender.address, sentAt: sentAt, $0) }
     }
 }

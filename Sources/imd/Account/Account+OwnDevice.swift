@@ -51,11 +51,34 @@ extension Account {
         for bundle in bundles where published[bundle.version] != bundle.element {
             let version = bundle.version
             let item = PubSubItem(Bundle.itemID(version, device: own.device), bundle.element)
-            // In omemo:2 all devices of an account share a node (§5.3.2).
-            try await publish(
-                item, to: Bundle.node(version, device: own.device),
-                PubSubOptions(.open, maxItems: version == .omemo2 ? "max" : nil))
+            let node = Bundle.node(version, device: own.device)
+            switch version {
+            case .legacy: try await publish(item, to: node, PubSubOptions(.open))
+            case .omemo2: try await publishAmongOthers(item, to: node)
+            }
         }
+    }
+
+    /// In omemo:2 all devices of an account share a node (§5.3.2), which has to keep an item for each. Servers that do
+    /// not know this as a publish option, such as ejabberd 23, may know it as a setting of the node.
+    private func publishAmongOthers(_ item: PubSubItem, to node: String) async throws {
+        do {
+            try await publish(item, to: node, PubSubOptions(.open, maxItems: "max"))
+        } catch is StanzaError {
+            let hasRoom = await makeRoom(in: node)
+            try await publish(item, to: node, PubSubOptions(.open))
+            if !hasRoom { await makeRoom(in: node) }
+        }
+    }
+
+    /// - Returns: false where the node is not there yet, or keeps what the server lets it.
+    @discardableResult
+    private func makeRoom(in node: String) async -> Bool {
+        for count in ["max", "1000", "100", "10"] {
+            let options = PubSubOptions(.open, maxItems: count)
+            if (try? await set(PubSub.configure(node, options))) != nil { return true }
+        }
+        return false
     }
 
     private func publishList(_ version: ProtocolVersion) async throws {

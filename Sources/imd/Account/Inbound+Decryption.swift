@@ -54,7 +54,7 @@ extension Inbound {
     private mutating func unaddressed(
         _ message: EncryptedMessage, _ incoming: Incoming, _ tx: Transaction
     ) throws {
-        guard message.payload != nil, incoming.way != .history, try !isStored(incoming, tx) else { return }
+        guard isText(message, incoming), incoming.way != .history, try !isStored(incoming, tx) else { return }
         effects.unaddressed.append(
             Unaddressed(
                 chat: incoming.chat, direction: incoming.direction, messageID: incoming.message.id,
@@ -63,12 +63,19 @@ extension Inbound {
                     device: message.sid, reason: "not-for-this-device")))
     }
 
+    /// Whether it has something for people to read, as far as can be told from outside: in omemo:2 also trust messages
+    /// have a payload, but no need for an id of their own.
+    private func isText(_ message: EncryptedMessage, _ incoming: Incoming) -> Bool {
+        guard message.payload != nil else { return false }
+        return message.version == .legacy || StanzaIDs.originID(of: incoming.stanza) != nil
+    }
+
     /// The archive holds a text that this device encrypted and the database does not know: the database is an older
     /// copy. Its ratchets have been used beyond what it remembers and must not be used again (fault row F7).
     private mutating func sentByOurselves(
         _ message: EncryptedMessage, _ incoming: Incoming, _ tx: Transaction
     ) throws {
-        guard message.payload != nil, incoming.way == .archive, !archive.isRestored, !effects.isRestored
+        guard isText(message, incoming), incoming.way == .archive, !archive.isRestored, !effects.isRestored
         else { return }
         effects.isRestored = true
         try Restoration(own: own, now: now).abandonSessions(tx)

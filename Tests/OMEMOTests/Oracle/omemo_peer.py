@@ -10,6 +10,8 @@ Request: {"op": ..., "peer": name, ...}. Answer: {...} or {"error": class name}.
   encrypt  jid, text          answers xml
   decrypt  jid, xml           answers text (null if empty) and sent: messages it sent in return
   restart                     serializes the state and loads it again
+  snapshot                    keeps a copy of the state
+  restore                     goes back to that copy, as from a backup
   export                      the private keys, for recorded vectors
 """
 
@@ -181,6 +183,17 @@ async def restart(peer, request):
     return {}
 
 
+async def snapshot(peer, request):
+    peer.kept = json.dumps(peer.values)
+    return {}
+
+
+async def restore(peer, request):
+    peer.values = json.loads(peer.kept)
+    await peer.load()
+    return {}
+
+
 async def export(peer, request):
     state = peer.values[f"/{NS}/x3dh"]
     return {
@@ -194,7 +207,7 @@ async def export(peer, request):
 
 OPERATIONS = {
     "bundle": bundle, "publish": publish, "encrypt": encrypt, "decrypt": decrypt,
-    "restart": restart, "export": export,
+    "restart": restart, "snapshot": snapshot, "restore": restore, "export": export,
 }
 
 
