@@ -45,7 +45,9 @@ extension Inbound {
         if error.breaksSession, try mayAnswer(incoming, tx) {
             effects.broken.insert(BundleKey(sender, message.version))
         }
-        guard message.payload != nil, error != .alreadyDecrypted || incoming.message.id != nil else { return }
+        guard message.payload != nil else { return }
+        // Without an id nothing tells whether it was stored, and what is no text never is.
+        if error == .alreadyDecrypted, incoming.message.id == nil || !isText(message, incoming) { return }
         try undecryptable(incoming, device: message.sid, error.word, tx)
     }
 
