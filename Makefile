@@ -31,8 +31,10 @@ test: ## everything: unit tests, oracles, a real server and an independent clien
 	@$(MAKE) --no-print-directory lint
 
 torture: export IMD_TORTURE = 1
-torture: ## the long form of the fault matrix, for hours (ARGS='-k kill' for a part of it)
+torture: export IMD_ORACLE_PYTHON = $(CURDIR)/.venv/bin/python
+torture: ## the long form of the fault matrix and of the random machines, for hours (ARGS='-k kill' for a part of it)
 	@scripts/deps build test
+	$(SWIFT) test --filter 'EventMachineTests|ConversationTests|HostileKeysTests'
 	@$(MAKE) --no-print-directory build
 	IMD_BIN_DIR=.build/release .venv/bin/python -m pytest -p no:cacheprovider -q -ra -s -m faults Tests/Interop $(ARGS)
 

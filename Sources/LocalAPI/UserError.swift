@@ -94,7 +94,8 @@ public enum ErrorCode: String, Codable, CaseIterable, Sendable {
             .noAccount, .ambiguousAccount:
             64  // EX_USAGE
         case .badText, .tooLarge: 65  // EX_DATAERR
-        case .noSuchMessage, .noSuchContact, .noSuchConsumer, .noSuchDevice, .unreadableFile: 66  // EX_NOINPUT
+        case .noSuchMessage, .noSuchContact, .noSuchConsumer, .noSuchDevice, .unreadableFile:
+            66  // EX_NOINPUT
         case .recipientUnknown: 67  // EX_NOUSER
         case .hostUnknown: 68  // EX_NOHOST
         case .daemonNotRunning, .notConnected, .serverUnreachable, .notSupported: 69  // EX_UNAVAILABLE

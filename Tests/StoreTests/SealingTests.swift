@@ -12,7 +12,7 @@ import XMPP
 
     /// Everything of the database's that is on disk.
     private func files(_ path: String) throws -> Data {
-        try ["", "-wal"].reduce(Data()) { data, suffix in
+        ["", "-wal"].reduce(Data()) { data, suffix in
             data + ((try? Data(contentsOf: URL(fileURLWithPath: path + suffix))) ?? Data())
         }
     }

@@ -52,10 +52,14 @@ extension Account {
     }
 
     private func noTrustedDevice(_ chat: JID, _ excluded: [ExcludedDevice]) -> UserError {
-        let detail = excluded.isEmpty ? "it publishes no OMEMO device" : "\(excluded.count) cannot be used"
+        let shown = excluded.prefix(8).map { "\($0.device) (\($0.reason))" }.joined(separator: ", ")
+        let detail =
+            excluded.isEmpty
+            ? "it publishes no OMEMO device"
+            : "device \(shown)" + (excluded.count > 8 ? " and \(excluded.count - 8) more" : "")
         return UserError(
             .noTrustedDevice, "no trusted device for \(chat): \(detail)",
-            hint: "look at: imctl device list \(chat); --plaintext sends this one message unencrypted")
+            hint: "look at: imctl device list \(chat)")
     }
 
     private func optedOut(_ chat: JID) -> UserError {

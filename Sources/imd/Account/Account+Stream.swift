@@ -239,6 +239,8 @@ extension Account {
             flush()
             await readArchive(on: connection)
             await prepareQueued()
+            // What was decided meanwhile.
+            await releaseHeld()
             guard bound?.resumed == false else { return }
             try await Task.sleep(for: .seconds(10))
             await announceAbsent()

@@ -12,6 +12,8 @@ struct DecryptedContent {
     let body: String
     /// Everything else; legacy has nothing else.
     let payloads: [Element]
+    /// What the envelope says of its time, Unix milliseconds; nil if nothing.
+    let sentAt: Int64?
 
     /// - Throws: for what is no text, or no envelope from this sender to this recipient (threat row 32).
     init(
@@ -23,13 +25,14 @@ struct DecryptedContent {
             guard let text = String(validating: payload, as: UTF8.self), !text.isEmpty else {
                 throw .invalid("text")
             }
-            (body, payloads) = (text, [])
+            (body, payloads, sentAt) = (text, [], nil)
         case .omemo2:
             let content = try StanzaContent(payload)
             let recipient = incoming.direction == .out ? incoming.chat : own
             try content.verify(sender: incoming.from.bare, recipient: recipient)
             let accepted = content.accepted
             body = accepted.first { $0.is("body", in: Namespace.client) }?.text ?? ""
+            sentAt = content.sentAt
             payloads = accepted.filter { $0.namespace != Namespace.client }
         }
     }
@@ -50,7 +53,7 @@ extension Inbound {
             incoming.message.payloads = content.payloads
             if incoming.direction == .in { try readStates(incoming, tx) }
             if let message = content.payload("trust-message", in: TrustMessage.namespace) {
-                try take(trustMessage: message, from: sender, encryption, tx)
+                try take(trustMessage: message, from: sender, at: content.sentAt, tx)
             }
             if incoming.direction == .in,
                 let optOut = content.payload("opt-out", in: content.version.rawValue)
@@ -63,12 +66,11 @@ extension Inbound {
     }
 
     private mutating func take(
-        trustMessage element: Element, from sender: DeviceAddress, _ encryption: SenderEncryption,
-        _ tx: Transaction
+        trustMessage element: Element, from sender: DeviceAddress, at sentAt: Int64?, _ tx: Transaction
     ) throws {
         guard let message = try? TrustMessage(element) else { return }
         let messages = TrustMessages(own: own, policies: policies, now: now)
-        effects.decided.formUnion(try messages.receive(message, from: sender, tx))
+        effects.decided.formUnion(try messages.receive(message, from: sender, sentAt: sentAt, tx))
     }
 
     /// The contact wants messages in clear. That takes a person's answer here (XEP-0384 §5.9).

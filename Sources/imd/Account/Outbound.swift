@@ -126,7 +126,8 @@ extension Outbound {
             recipients.append(Recipient(address: address, record: record))
         }
         guard !recipients.isEmpty else { return false }
-        let payload = StanzaContent(content: content, from: own.jid, to: jid).serialized(using: &random)
+        let envelope = StanzaContent(content: content, from: own.jid, to: jid, sentAt: now)
+        let payload = envelope.serialized(using: &random)
         try enqueueSilent(payload, .omemo2, recipients, to: jid, tx)
         return true
     }
