@@ -62,7 +62,7 @@ struct HostileKeysTests {
 
     /// Bytes of the database and its log.
     private func size(of party: Party) throws -> Int {
-        try ["", "-wal"].reduce(0) { sum, suffix in
+        ["", "-wal"].reduce(0) { sum, suffix in
             let path = party.folder + "/imd.sqlite" + suffix
             let attributes = try? FileManager.default.attributesOfItem(atPath: path)
             return sum + (attributes?[.size] as? Int ?? 0)

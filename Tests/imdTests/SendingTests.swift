@@ -77,7 +77,7 @@ struct SendingTests {
         let second = try await Party("bob@example.org")
         let devices = [bob.own.device, second.own.device]
         let secondAddress = DeviceAddress(jid: bob.jid, device: second.own.device)
-        try await alice.write { [alice] tx in
+        _ = try await alice.write { [alice] tx in
             try tx.setTrust(
                 .verified, account: alice.own.account, bob.address, source: .person, now: Party.now)
         }
