@@ -38,12 +38,12 @@ public final class Store: Sendable {
         let isNew = try DatabaseFile.prepare(path)
         if !isNew { try DatabaseFile.examine(path, migrator: Migrations.migrator()) }
         do {
+            let key = try key(of: path, isNew: isNew, unlock)
             let pool = try DatabasePool(path: path, configuration: configuration)
             try pool.writeWithoutTransaction { database in
                 // GRDB sets NORMAL whenever it opens a pool, which may lose commits at power loss.
                 try database.execute(sql: "PRAGMA synchronous = FULL")
             }
-            let key = try pool.read { try WrappedKey.unlock($0, unlock) }
             try Migrations.migrator(key).migrate(pool)
             try sweep(pool)
             let store = Store(pool: pool, sealing: key.sealing, onCommit: onCommit)
@@ -55,6 +55,17 @@ public final class Store: Sendable {
         } catch {
             throw StoreError(error) ?? error
         }
+    }
+
+    /// Before the file is opened for writing, which changes it.
+    private static func key(of path: String, isNew: Bool, _ unlock: Unlock) throws -> WrappedKey {
+        guard !isNew else { return try WrappedKey.unlock(nil, unlock) }
+        var configuration = Configuration()
+        configuration.readonly = true
+        configuration.busyMode = .timeout(5)
+        let queue = try DatabaseQueue(path: path, configuration: configuration)
+        defer { try? queue.close() }
+        return try queue.read { try WrappedKey.unlock($0, unlock) }
     }
 
     /// What was in clear before it was sealed is still in the file's free places, until all of it is written anew.

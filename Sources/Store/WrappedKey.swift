@@ -18,9 +18,10 @@ struct WrappedKey {
 
     /// Opens the key that the database has, or makes one, not yet stored.
     ///
+    /// - Parameter database: nil for one that is to be made.
     /// - Throws: `.locked` where the wrapping key does not open it, and what `unlock` throws.
-    static func unlock(_ database: Database, _ unlock: Unlock) throws -> WrappedKey {
-        guard let (wrapping, wrapped) = try read(database) else {
+    static func unlock(_ database: Database?, _ unlock: Unlock) throws -> WrappedKey {
+        guard let database, let (wrapping, wrapped) = try read(database) else {
             let (wrapping, wrappingKey) = try unlock(nil)
             var random = SystemRandomNumberGenerator()
             let key = SecretBytes.random(count: Seal.keyCount, using: &random)
