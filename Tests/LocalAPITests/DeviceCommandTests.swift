@@ -141,7 +141,9 @@ struct DeviceCommandTests {
         let asking = try Imctl(["encryption", "b@c"], daemon)
         try daemon.accept().answer(EncryptionGet.self, shown)
         #expect(asking.status() == 0)
-        #expect(asking.printed.hasPrefix("encrypted since 1970-01-01T00:00:00Z\npolicy btbv (default)\nasked for"))
+        #expect(
+            asking.printed.hasPrefix("encrypted since 1970-01-01T00:00:00Z\npolicy btbv (default)\nasked for")
+        )
         let setting = try Imctl(["encryption", "b@c", "--optional", "--policy", "none"], daemon)
         let params = try daemon.accept().answer(EncryptionSet.self, shown)
         #expect(params == .init(jid: "b@c", required: false, clearPolicy: true))

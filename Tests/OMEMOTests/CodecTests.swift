@@ -68,7 +68,7 @@ private let ns = "eu.siacs.conversations.axolotl"
         #expect(element.child("signedPreKeyPublic", in: ns)?["signedPreKeyId"] == "1")
     }
 
-    @Test func `no byte of the signature can be changed`() throws {
+    @Test func `C22 no byte of the signature can be changed`() throws {
         let device = try Device("a@example.org", seed: 3)
         for index in 0..<64 {
             var signature = device.own.signedPreKey.signature
@@ -79,7 +79,7 @@ private let ns = "eu.siacs.conversations.axolotl"
         }
     }
 
-    @Test func `a signature with S above the group order is refused`() throws {
+    @Test func `C22 a signature with S above the group order is refused`() throws {
         let order = try bytes(hex: "edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010")
         let device = try Device("a@example.org", seed: 4, sign: false)
         var signature = device.own.signedPreKey.signature

@@ -25,23 +25,29 @@ import XMPP
         try receiver.receive(message, from: sender)
     }
 
-    @Test func `no bit of an ordinary message can be changed`() throws {
-        let (alice, bob) = try acquainted(60)
+    @Test(arguments: ProtocolVersion.allCases)
+    func `C27 no bit of an ordinary message can be changed`(_ version: ProtocolVersion) throws {
+        let (alice, bob) = try acquainted(60, version)
         try sweep(bob, alice.send("text", to: bob), from: alice)
     }
 
-    @Test func `no bit of a message on a new ratchet key can be changed`() throws {
-        let (alice, bob) = try acquainted(62)
+    @Test(arguments: ProtocolVersion.allCases)
+    func `no bit of a message on a new ratchet key can be changed`(_ version: ProtocolVersion) throws {
+        let (alice, bob) = try acquainted(62, version)
         try bob.receive(alice.send("text", to: bob), from: alice)
         try sweep(alice, bob.send("text", to: alice), from: bob)
     }
 
-    @Test func `no bit of a key exchange can be changed, but those that decide nothing`() throws {
-        let alice = try Device("alice@example.org", seed: 64)
-        let bob = try Device("bob@example.org", seed: 65)
+    @Test(arguments: ProtocolVersion.allCases)
+    func `no bit of a key exchange can be changed, but those that decide nothing`(_ version: ProtocolVersion)
+        throws
+    {
+        let alice = try Device("alice@example.org", seed: 64, version)
+        let bob = try Device("bob@example.org", seed: 65, version)
         let message = try alice.send("text", to: bob)
-        // The field after the framed message: registrationId, unauthenticated and unused.
-        let exchange = try KeyExchangeMessage(message.keys[0].data, .legacy)
+        // In legacy the field after the framed message: registrationId, unauthenticated and unused.
+        guard version == .legacy else { return try sweep(bob, message, from: alice) }
+        let exchange = try KeyExchangeMessage(message.keys[0].data, version)
         let registration = Wire.field(5, UInt64(try #require(exchange.registrationID)))
         let start = message.keys[0].data.count - registration.count - Wire.field(6, 1).count
         #expect(Array(message.keys[0].data[start..<start + registration.count]) == registration)
@@ -49,8 +55,9 @@ import XMPP
             bob, message, from: alice, allowed: Set(start..<start + registration.count))
     }
 
-    @Test func `no truncation or extension decrypts`() throws {
-        let (alice, bob) = try acquainted(66)
+    @Test(arguments: ProtocolVersion.allCases)
+    func `no truncation or extension decrypts`(_ version: ProtocolVersion) throws {
+        let (alice, bob) = try acquainted(66, version)
         let message = try alice.send("text", to: bob)
         let stored = bob.stored(alice)
         let data = message.keys[0].data
@@ -62,8 +69,9 @@ import XMPP
         #expect(bob.stored(alice) == stored)
     }
 
-    @Test func `a payload of another message does not open and spends nothing`() throws {
-        let (alice, bob) = try acquainted(68)
+    @Test(arguments: ProtocolVersion.allCases)
+    func `a payload of another message does not open and spends nothing`(_ version: ProtocolVersion) throws {
+        let (alice, bob) = try acquainted(68, version)
         var message = try alice.send("one", to: bob)
         let other = try alice.send("two", to: bob)
         let stored = bob.stored(alice)
@@ -75,8 +83,9 @@ import XMPP
         #expect(try bob.receive(message, from: alice).text == "one")
     }
 
-    @Test func `a message reflected to its sender is refused`() throws {
-        let (alice, bob) = try acquainted(70)
+    @Test(arguments: ProtocolVersion.allCases)
+    func `a message reflected to its sender is refused`(_ version: ProtocolVersion) throws {
+        let (alice, bob) = try acquainted(70, version)
         var message = try alice.send("x", to: bob)
         message.keys[0].rid = alice.own.id
         let stored = alice.stored(bob)
@@ -86,9 +95,12 @@ import XMPP
 }
 
 @Suite struct MisattributionTests {
-    @Test func `Bob's message from Carol's address is refused and spends nothing`() throws {
-        let (bob, alice) = try acquainted(80)
-        let carol = try Device("carol@example.org", seed: 82)
+    @Test(arguments: ProtocolVersion.allCases)
+    func `C24 Bob's message from Carol's address is refused and spends nothing`(_ version: ProtocolVersion)
+        throws
+    {
+        let (bob, alice) = try acquainted(80, version)
+        let carol = try Device("carol@example.org", seed: 82, version)
         try alice.receive(carol.send("I am Carol", to: alice), from: carol)
         let message = try bob.send("for Alice", to: alice)
         let stored = alice.records.mapValues { $0.serialized().bytes }
@@ -99,10 +111,11 @@ import XMPP
         #expect(try alice.receive(message, from: bob).text == "for Alice")
     }
 
-    @Test func `Bob's key exchange from Carol's device is a changed identity`() throws {
-        let alice = try Device("alice@example.org", seed: 83)
-        let bob = try Device("bob@example.org", seed: 84)
-        let carol = try Device("carol@example.org", seed: 85)
+    @Test(arguments: ProtocolVersion.allCases)
+    func `Bob's key exchange from Carol's device is a changed identity`(_ version: ProtocolVersion) throws {
+        let alice = try Device("alice@example.org", seed: 83, version)
+        let bob = try Device("bob@example.org", seed: 84, version)
+        let carol = try Device("carol@example.org", seed: 85, version)
         try alice.receive(carol.send("I am Carol", to: alice), from: carol)
         let message = try bob.send("for Alice", to: alice)
         #expect(throws: DecryptionError.identityKeyChanged) { try alice.receive(message, from: carol) }
@@ -110,9 +123,13 @@ import XMPP
         #expect(throws: DecryptionError.identityKeyChanged) { try alice.receive(message, from: carol) }
     }
 
-    @Test func `a key exchange is never read as an ordinary message, nor the other way round`() throws {
-        let alice = try Device("alice@example.org", seed: 86)
-        let bob = try Device("bob@example.org", seed: 87)
+    /// In omemo:2 an unmarked one is read: QXmpp writes them.
+    @Test(arguments: [ProtocolVersion.legacy])
+    func `a key exchange is never read as an ordinary message, nor the other way round`(
+        _ version: ProtocolVersion
+    ) throws {
+        let alice = try Device("alice@example.org", seed: 86, version)
+        let bob = try Device("bob@example.org", seed: 87, version)
         var exchange = try alice.send("x", to: bob)
         try bob.receive(alice.send("y", to: bob), from: alice)
         let stored = bob.stored(alice)
@@ -129,7 +146,7 @@ import XMPP
 
 @Suite struct LowOrderKeyTests {
     @Test(arguments: lowOrderKeys)
-    func `a low-order key is refused in every slot`(_ hex: String) throws {
+    func `C23 a low-order key is refused in every slot`(_ hex: String) throws {
         let low = try PublicKey(bytes(hex: hex))
         let alice = try Device("alice@example.org", seed: 90)
         let bob = try Device("bob@example.org", seed: 91)
@@ -198,7 +215,7 @@ import XMPP
 }
 
 @Suite struct FloodTests {
-    @Test func `1,000 undecryptable messages leave no new session`() throws {
+    @Test func `C31 1,000 undecryptable messages leave no new session`() throws {
         let (alice, bob) = try acquainted(100)
         let stored = bob.stored(alice)
         let stranger = try Device("alice@example.org", seed: 102)
@@ -223,17 +240,18 @@ import XMPP
         #expect(stranger.records.isEmpty)
     }
 
-    @Test func `forged key exchanges spend no pre-key`() throws {
-        let alice = try Device("alice@example.org", seed: 104)
-        let bob = try Device("bob@example.org", seed: 105)
-        var exchange = try KeyExchangeMessage(alice.send("x", to: bob).keys[0].data, .legacy)
+    @Test(arguments: ProtocolVersion.allCases)
+    func `forged key exchanges spend no pre-key`(_ version: ProtocolVersion) throws {
+        let alice = try Device("alice@example.org", seed: 104, version)
+        let bob = try Device("bob@example.org", seed: 105, version)
+        var exchange = try KeyExchangeMessage(alice.send("x", to: bob).keys[0].data, version)
         var random = Seeded(106)
         for _ in 0..<100 {
             exchange.baseKey = KeyPair.generate(using: &random).publicKey
-            var record = SessionRecord(.legacy)
+            var record = SessionRecord(version)
             #expect(throws: DecryptionError.invalidMessage("MAC")) {
                 try record.decrypt(
-                    exchange.encoded(.legacy), isKeyExchange: true, own: bob.own.identity, preKeys: bob)
+                    exchange.encoded(version), isKeyExchange: true, own: bob.own.identity, preKeys: bob)
             }
             #expect(record.isEmpty && record.remoteIdentity == nil)
         }

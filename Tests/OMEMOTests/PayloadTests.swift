@@ -29,7 +29,7 @@ import Testing
         #expect(first.iv != second.iv)
     }
 
-    @Test func `a key without the tag behind it is refused, tag in the payload or not`() throws {
+    @Test func `C20 a key without the tag behind it is refused, tag in the payload or not`() throws {
         var random = Seeded(3)
         let sealed = try Payload.seal(text, .legacy, using: &random)
         let tag = sealed.secret.bytes.suffix(16)

@@ -67,7 +67,7 @@ import Testing
         #expect(try RatchetMessage(message(later), .legacy).header.n == 300)
     }
 
-    @Test func `no field may be repeated`() {
+    @Test func `C33 no field may be repeated`() {
         for index in fields.indices {
             #expect(throws: DecryptionError.self) {
                 try RatchetMessage(message(fields + [fields[index]]), .legacy)
@@ -93,7 +93,7 @@ import Testing
         }
     }
 
-    @Test func `numbers beyond 32 bits, 10-byte varints and huge lengths are refused`() {
+    @Test func `C33 numbers beyond 32 bits, 10-byte varints and huge lengths are refused`() {
         let bad: [Bytes] = [
             Wire.field(2, 1 << 32), Wire.field(2, .max), [0x10] + Bytes(repeating: 0x80, count: 9) + [0],
             [0x10, 0x80, 0x80, 0x80, 0x80, 0x80, 0], [0x10, 0xff], [0x22] + Wire.varint(0xffff_ffff),

@@ -117,7 +117,8 @@ struct BackupTests {
     }
 
     @Test(arguments: [
-        ("[trust]\npolicy = \"blind\"", 2), ("[storage]\nkeys = \"file\"", 2), ("[storage]\nkey = \"tpm\"", 2),
+        ("[trust]\npolicy = \"blind\"", 2), ("[storage]\nkeys = \"file\"", 2),
+        ("[storage]\nkey = \"tpm\"", 2),
         ("[trust.contacts]\n\"ops\" = \"btbv\"", 2), ("[account.\"a@b\"]\ntrsut = 1", 2),
         ("trust = 1", 1), ("\ndevice-label = \"\\u001b\"", 2),
     ])

@@ -19,7 +19,7 @@ struct InboundTests {
         #expect(stored.encryption?.trust == .blind)
     }
 
-    @Test func `the same stanza again is one event and no complaint`() async throws {
+    @Test func `C25 the same stanza again is one event and no complaint`() async throws {
         let (alice, bob) = try await pair()
         let message = try await alice.encrypt("hello", to: bob)
         for _ in 0..<3 { try await bob.receive(message, from: alice.jid) }
@@ -27,7 +27,7 @@ struct InboundTests {
         #expect(try await bob.events(.undecryptable).isEmpty)
     }
 
-    @Test func `a ciphertext replayed under another name leaves the real sender's session alone`()
+    @Test func `C24 a ciphertext replayed under another name leaves the real sender's session alone`()
         async throws
     {
         let (alice, bob) = try await pair()
@@ -41,7 +41,7 @@ struct InboundTests {
         #expect(try await bob.bodies() == ["one", "two"])
     }
 
-    @Test func `a flipped bit leaves session and pre-keys as they were`() async throws {
+    @Test func `C27 a flipped bit leaves session and pre-keys as they were`() async throws {
         let (alice, bob) = try await pair()
         let message = try await alice.encrypt("hello", to: bob)
         for part in ["payload", "iv", "key"] {
@@ -100,7 +100,7 @@ struct InboundTests {
         #expect(!key.isKeyExchange)
     }
 
-    @Test func `a thousand undecryptable messages build no session and say so once each`() async throws {
+    @Test func `C31 a thousand undecryptable messages build no session and say so once each`() async throws {
         let (alice, bob) = try await pair()
         var message = try await alice.encrypt("hello", to: bob)
         message = flipping("key", in: message)

@@ -17,7 +17,7 @@ struct SendingTests {
         #expect(message.child("body", in: Namespace.client)?.text == MessageStanza.fallback)
     }
 
-    @Test func `an empty device list fails and sends nothing`() async throws {
+    @Test func `C29 an empty device list fails and sends nothing`() async throws {
         let (alice, bob) = try await pair()
         _ = try await alice.encrypt("hello", to: bob)
         try await alice.learn(.legacy, [], of: bob.jid)
@@ -49,7 +49,7 @@ struct SendingTests {
         #expect(excluded.map { $0.device } == [bob.own.device])
     }
 
-    @Test func `a bundle with another identity key is refused`() async throws {
+    @Test func `C21 a bundle with another identity key is refused`() async throws {
         let (alice, bob) = try await pair()
         let mallory = try await Party("m@evil.example")
         let address = DeviceAddress(jid: bob.jid, device: bob.own.device)
@@ -71,7 +71,7 @@ struct SendingTests {
         #expect(stored == known)
     }
 
-    @Test func `after one verification a new device gets nothing by itself`() async throws {
+    @Test func `C30 after one verification a new device gets nothing by itself`() async throws {
         let (alice, bob) = try await pair()
         _ = try await alice.encrypt("hello", to: bob)
         let second = try await Party("bob@example.org")
