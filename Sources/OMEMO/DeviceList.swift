@@ -26,7 +26,11 @@ public struct DeviceList: Equatable, Sendable {
             guard let label, let labelSignature, !label.isEmpty,
                 (try? identity.verify(labelSignature, of: Bytes(label.utf8))) != nil
             else { return nil }
-            return String(String.UnicodeScalarView(label.unicodeScalars.prefix(DeviceList.maxLabelCount)))
+            return Self.shown(label)
+        }
+
+        fileprivate static func shown(_ label: String) -> String {
+            String(String.UnicodeScalarView(label.unicodeScalars.prefix(DeviceList.maxLabelCount)))
         }
     }
 
@@ -54,9 +58,10 @@ public struct DeviceList: Equatable, Sendable {
         }
     }
 
-    /// A device of ours, its label signed.
+    /// A device of ours, its label cut to what others show, and signed.
     public static func device(_ id: UInt32, label: String?, signedBy own: IdentityKeyPair) -> Device {
-        Device(id: id, label: label, labelSignature: label.map { own.sign(Bytes($0.utf8)) })
+        let label = label.map(Device.shown)
+        return Device(id: id, label: label, labelSignature: label.map { own.sign(Bytes($0.utf8)) })
     }
 
     /// Decodes `<devices/>`, in legacy `<list/>`. Foreign children, repeated ids, and ids that no client could

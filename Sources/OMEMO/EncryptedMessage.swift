@@ -78,8 +78,9 @@ public struct EncryptedMessage: Equatable, Sendable {
             keys = []
             iv = []
             for group in header.children("keys", in: version.rawValue) {
-                guard let jid = try? JID(group.required("jid")) else { throw .invalid("jid") }
-                if let own, jid.bare != own.jid { continue }
+                let jid = try? JID(group.required("jid"))
+                if let own, jid?.bare != own.jid { continue }
+                guard let jid else { throw .invalid("jid") }
                 keys += try Self.keys(of: group, version, jid.bare, own)
             }
         }

@@ -44,6 +44,7 @@ extension RatchetMessage {
             authenticated: data, mac: mac)
     }
 
+    /// An OMEMOMessage, which the MAC covers.
     static func encodeOMEMOMessage(_ header: RatchetHeader, _ ciphertext: Bytes) -> Bytes {
         var writer = ProtobufWriter(capacity: 64 + ciphertext.count)
         writer.append(1, header.n)
@@ -63,23 +64,29 @@ extension RatchetMessage {
 
 extension KeyExchangeMessage {
     init(omemoKeyExchange data: Bytes) throws(DecryptionError) {
-        var numbers: [UInt32: UInt32] = [:]
-        var parts: [UInt32: Bytes] = [:]
+        var preKeyID: UInt32?
+        var signedPreKeyID: UInt32?
+        var identityKey: Bytes?
+        var ephemeralKey: PublicKey?
+        var message: Bytes?
         var reader = ProtobufReader(data)
         while let field = try reader.next() {
             switch field {
-            case (1...2, .number(let number)): numbers[field.field] = number
-            case (3...5, .bytes(let bytes)): parts[field.field] = bytes
+            case (1, .number(let number)): preKeyID = number
+            case (2, .number(let number)): signedPreKeyID = number
+            case (3, .bytes(let bytes)): identityKey = bytes
+            case (4, .bytes(let bytes)): ephemeralKey = try publicKey(bytes)
+            case (5, .bytes(let bytes)): message = bytes
             case (1...5, _): throw .invalidMessage("field type")
             default: break
             }
         }
-        guard let preKeyID = numbers[1], let signedPreKeyID = numbers[2], let identityKey = parts[3],
-            identityKey.count == 32, let ephemeralKey = parts[4], let message = parts[5]
+        guard let preKeyID, let signedPreKeyID, let identityKey, identityKey.count == 32, let ephemeralKey,
+            let message
         else { throw .invalidMessage("fields") }
         self.init(
             preKeyID: preKeyID, signedPreKeyID: signedPreKeyID, registrationID: nil,
-            baseKey: try publicKey(ephemeralKey), identityKey: identityKey, message: message)
+            baseKey: ephemeralKey, identityKey: identityKey, message: message)
     }
 
     var omemoKeyExchange: Bytes {

@@ -16,12 +16,15 @@ struct Session: Sendable {
     let baseKey: PublicKey
     /// Our identity when the session was made, in the form of the version; part of every MAC.
     let ownIdentity: Bytes
-    /// Whether the session began here: omemo:2 authenticates initiator and responder.
+    /// Whether the session began here. For omemo:2, whose MACs cover initiator and responder; of legacy sessions it is
+    /// not stored.
     let isInitiator: Bool
     /// Nil once answered, and in sessions that the other side initiated.
     private(set) var keyExchange: KeyExchange?
     /// The ratchet key for which a heartbeat was asked for last.
     private var heartbeatKey: PublicKey?
+    /// How many messages of the present sending chain went out before the other side was last heard.
+    private var heardCount: UInt32 = 0
     private var ratchet: DoubleRatchet
 
     /// XEP-0384 §6: a message with this counter or a higher one asks for an empty message in return.
@@ -72,8 +75,8 @@ struct Session: Sendable {
         isInitiator = false
     }
 
-    /// How many messages went out since the other side's last ratchet step.
-    var unansweredCount: UInt32 { ratchet.sentCount }
+    /// How many messages went out since the last one came in.
+    var unansweredCount: UInt32 { ratchet.sentCount - heardCount }
 }
 
 // MARK: Messages
@@ -128,6 +131,7 @@ extension Session {
         }
         guard Payload.isSecretCount(plaintext.count, version) else { throw .invalidMessage("secret") }
         self.ratchet = ratchet
+        heardCount = ratchet.sentCount
         keyExchange = nil
         return (plaintext, noteHeartbeat(message.header))
     }
@@ -178,14 +182,18 @@ extension Session {
     private static let hasKeyExchange: UInt8 = 1
     private static let hasHeartbeatKey: UInt8 = 2
     private static let beganHere: UInt8 = 4
+    private static let hasHeardCount: UInt8 = 8
 
     /// Flags, base key, own identity, then what the flags announce, then the ratchet.
     func serialized() -> SecretBytes {
         let ratchet = ratchet.serialized()
         var writer = RecordWriter(capacity: 128 + ratchet.count)
-        writer.append(
-            (keyExchange == nil ? 0 : Self.hasKeyExchange) | (heartbeatKey == nil ? 0 : Self.hasHeartbeatKey)
-                | (isInitiator ? Self.beganHere : 0))
+        var flags: UInt8 = 0
+        if keyExchange != nil { flags |= Self.hasKeyExchange }
+        if heartbeatKey != nil { flags |= Self.hasHeartbeatKey }
+        if isInitiator && version == .omemo2 { flags |= Self.beganHere }
+        if heardCount > 0 { flags |= Self.hasHeardCount }
+        writer.append(flags)
         writer.append(baseKey.bytes)
         writer.append(ownIdentity)
         if let keyExchange {
@@ -194,6 +202,7 @@ extension Session {
             writer.append(keyExchange.ownDevice)
         }
         if let heartbeatKey { writer.append(heartbeatKey.bytes) }
+        if heardCount > 0 { writer.append(heardCount) }
         writer.append(ratchet)
         return writer.finish()
     }
@@ -201,9 +210,8 @@ extension Session {
     init(serialized: Bytes, _ version: ProtocolVersion) throws(CryptoError) {
         var reader = RecordReader(serialized)
         let flags = try reader.byte()
-        guard flags & ~(Self.hasKeyExchange | Self.hasHeartbeatKey | Self.beganHere) == 0 else {
-            throw .invalidSerialization
-        }
+        let known = Self.hasKeyExchange | Self.hasHeartbeatKey | Self.beganHere | Self.hasHeardCount
+        guard flags & ~known == 0 else { throw .invalidSerialization }
         self.version = version
         isInitiator = flags & Self.beganHere != 0
         baseKey = try PublicKey(reader.bytes(32))
@@ -214,7 +222,9 @@ extension Session {
                 ownDevice: try reader.number())
         }
         if flags & Self.hasHeartbeatKey != 0 { heartbeatKey = try PublicKey(reader.bytes(32)) }
+        if flags & Self.hasHeardCount != 0 { heardCount = try reader.number() }
         ratchet = try DoubleRatchet(serialized: reader.rest())
+        guard heardCount <= ratchet.sentCount else { throw .invalidSerialization }
     }
 
     /// Reads only the base key, at its fixed place.

@@ -16,7 +16,7 @@ public struct SessionRecord: Sendable {
     public let version: ProtocolVersion
     /// The identity key that the device is bound to. It never changes: a reset means a new record.
     ///
-    /// Until a bundle was seen its sign is not known and stands as 0: compare `curve25519`.
+    /// In legacy its sign is not known until a bundle was seen, and stands as 0: compare `curve25519`.
     public private(set) var remoteIdentity: IdentityKey?
     private var current: Session?
     private var archived: [ArchivedSession] = []  // newest first
@@ -35,7 +35,7 @@ public struct SessionRecord: Sendable {
     /// True if every message still carries the key exchange, because no answer was ever decrypted.
     public var isUnanswered: Bool { current?.keyExchange != nil }
 
-    /// How many messages went out on the current session since the other side's last ratchet step.
+    /// How many messages went out on the current session since the last one came in.
     public var unansweredCount: UInt32 { current?.unansweredCount ?? 0 }
 }
 
@@ -57,7 +57,7 @@ private struct ArchivedSession: Sendable {
 
 /// What came out of one `<key/>`.
 public struct Decrypted: Sendable {
-    /// The secret for `Payload.open`; 16 or 32 random bytes in an empty message.
+    /// The secret for `Payload.open`; of no use in an empty message.
     public let plaintext: SecretBytes
     /// The key that the session authenticates: look up its trust, and that it belongs to no other device.
     public let identityKey: IdentityKey
@@ -85,9 +85,7 @@ extension SessionRecord {
         using random: inout some RandomNumberGenerator
     ) throws(EncryptionError) {
         guard bundle.version == version else { throw .invalidKey }
-        if let remoteIdentity, remoteIdentity.curve25519 != bundle.identityKey.curve25519 {
-            throw .identityKeyChanged
-        }
+        guard isBound(to: bundle.identityKey) else { throw .identityKeyChanged }
         let session = try Session(with: bundle, own: own, ownDevice: ownDevice, using: &random)
         remoteIdentity = bundle.identityKey
         makeCurrent(session)
@@ -113,7 +111,7 @@ extension SessionRecord {
     ///
     /// - Parameters:
     ///   - data: the content of `<key/>`.
-    ///   - isKeyExchange: its `prekey` attribute.
+    ///   - isKeyExchange: its `prekey` or `kex` attribute.
     ///   - own: our identity.
     ///   - preKeys: our private pre-keys, asked only for a key exchange that starts a session.
     /// - Throws: and nothing has changed; only `.alreadyDecrypted` is ordinary. If the payload then does not
@@ -121,8 +119,23 @@ extension SessionRecord {
     public mutating func decrypt(
         _ data: Bytes, isKeyExchange: Bool, own: IdentityKeyPair, preKeys: some PreKeyStore
     ) throws(DecryptionError) -> Decrypted {
-        guard isKeyExchange || isUnmarkedKeyExchange(data) else { return try decryptMessage(data) }
-        let exchange = try KeyExchangeMessage(data, version)
+        if isKeyExchange { return try decrypt(KeyExchangeMessage(data, version), own, preKeys) }
+        let message: RatchetMessage
+        do {
+            message = try RatchetMessage(data, version)
+        } catch {
+            // COMPAT: QXmpp marks only the first of several messages that repeat a key exchange.
+            guard version == .omemo2, let exchange = try? KeyExchangeMessage(data, version) else {
+                throw error
+            }
+            return try decrypt(exchange, own, preKeys)
+        }
+        return try decrypt(message)
+    }
+
+    private mutating func decrypt(
+        _ exchange: KeyExchangeMessage, _ own: IdentityKeyPair, _ preKeys: some PreKeyStore
+    ) throws(DecryptionError) -> Decrypted {
         let message = try RatchetMessage(exchange.message, version)
         let identity = try checkedIdentity(exchange.identityKey)
         if let opened = try decryptWithKnown(exchange.baseKey, message, identity) {
@@ -140,22 +153,15 @@ extension SessionRecord {
             isNewSession: true, heartbeatIsDue: opened.heartbeatIsDue)
     }
 
-    /// COMPAT: QXmpp marks only the first of several messages that repeat a key exchange.
-    private func isUnmarkedKeyExchange(_ data: Bytes) -> Bool {
-        guard version == .omemo2 else { return false }
-        return (try? RatchetMessage(data, version)) == nil && (try? KeyExchangeMessage(data, version)) != nil
-    }
-
-    private mutating func decryptMessage(_ data: Bytes) throws(DecryptionError) -> Decrypted {
+    private mutating func decrypt(_ message: RatchetMessage) throws(DecryptionError) -> Decrypted {
         guard let remoteIdentity, current != nil else { throw .noSession }
-        let opened = try decryptWithAny(RatchetMessage(data, version), from: remoteIdentity)
+        let opened = try decryptWithAny(message, from: remoteIdentity)
         return Decrypted(
             plaintext: opened.plaintext, identityKey: remoteIdentity, usedPreKey: nil, isNewSession: false,
             heartbeatIsDue: opened.heartbeatIsDue)
     }
 
-    /// The identity that a key exchange names, in full. Where legacy alone was seen before, the sign of the Edwards
-    /// form is not known yet: omemo:2 tells it, and its MAC covers it.
+    /// The identity that a key exchange names, in full.
     private func checkedIdentity(_ key: Bytes) throws(DecryptionError) -> IdentityKey {
         if let remoteIdentity, remoteIdentity.encoded(version) == key { return remoteIdentity }
         let seen: IdentityKey
@@ -168,8 +174,16 @@ extension SessionRecord {
         } catch {
             throw remoteIdentity == nil ? .invalidMessage("identity key") : .identityKeyChanged
         }
-        if let remoteIdentity, remoteIdentity.curve25519 != seen.curve25519 { throw .identityKeyChanged }
+        guard isBound(to: seen) else { throw .identityKeyChanged }
         return seen
+    }
+
+    /// Whether the device may go by that key. What legacy taught may lack the sign of the Edwards form: omemo:2 tells
+    /// it, authenticated by the signature or MAC. Its sessions hold on to the form that they began with.
+    private func isBound(to key: IdentityKey) -> Bool {
+        guard let remoteIdentity else { return true }
+        let isComplete = version == .omemo2 && current != nil
+        return isComplete ? remoteIdentity == key : remoteIdentity.curve25519 == key.curve25519
     }
 
     /// A repeated key exchange belongs to the session it once started, and to no other.

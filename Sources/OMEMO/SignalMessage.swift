@@ -48,27 +48,30 @@ extension KeyExchangeMessage {
     /// `33` ‖ protobuf.
     init(preKeySignalMessage data: Bytes) throws(DecryptionError) {
         guard data.first == framing else { throw .invalidMessage("framing") }
-        var numbers: [UInt32: UInt32] = [:]
+        var preKeyID: UInt32?
+        var signedPreKeyID: UInt32?
+        var registrationID: UInt32?
         var baseKey: PublicKey?
         var identityKey: PublicKey?
         var message: Bytes?
         var reader = ProtobufReader(data, from: 1)
         while let field = try reader.next() {
             switch field {
-            case (1, .number(let number)), (5, .number(let number)), (6, .number(let number)):
-                numbers[field.field] = number
+            case (1, .number(let number)): preKeyID = number
             case (2, .bytes(let bytes)): baseKey = try publicKey(bytes)
             case (3, .bytes(let bytes)): identityKey = try publicKey(bytes)
             case (4, .bytes(let bytes)): message = bytes
+            case (5, .number(let number)): registrationID = number
+            case (6, .number(let number)): signedPreKeyID = number
             case (1...6, _): throw .invalidMessage("field type")
             default: break
             }
         }
-        guard let preKeyID = numbers[1], let signedPreKeyID = numbers[6], let baseKey, let identityKey,
-            let message
-        else { throw .invalidMessage("fields") }
+        guard let preKeyID, let signedPreKeyID, let baseKey, let identityKey, let message else {
+            throw .invalidMessage("fields")
+        }
         self.init(
-            preKeyID: preKeyID, signedPreKeyID: signedPreKeyID, registrationID: numbers[5],
+            preKeyID: preKeyID, signedPreKeyID: signedPreKeyID, registrationID: registrationID,
             baseKey: baseKey, identityKey: identityKey.bytes, message: message)
     }
 

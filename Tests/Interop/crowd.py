@@ -22,7 +22,7 @@ from omemo.message import Message
 from omemo.storage import Nothing, Storage
 
 BACKENDS = {"legacy": (oldmemo.Oldmemo, oldmemo.etree), "omemo2": (twomemo.Twomemo, twomemo.etree)}
-BUNDLE_LASTS_FOR = 20  # messages: each takes one of the bundle's hundred keys away
+BUNDLE_LASTS_FOR = 20  # messages; each takes one of its hundred keys
 
 
 class Memory(Storage):
@@ -40,17 +40,19 @@ class Memory(Storage):
 
 async def send(peer, to, device, kind, count, first, version="legacy"):
     """Returns once the server has everything."""
-    one, bundle = Memory(), None
+    one, taken, bundle = Memory(), set(), None
     for number in range(count):
         sid = first if kind in ("exchanges", "noise") else first + number
         if kind in ("garbage", "noise"):
             element = imitation(to, device, sid, kind == "garbage", version)
         else:
             if number % BUNDLE_LASTS_FOR == 0:
-                bundle = await fetch_bundle(peer, to, device, version)
+                bundle = without(await fetch_bundle(peer, to, device, version), taken)
             text = peer.plaintexts(f"{kind} {number}")[version]
             storage = one if kind == "exchanges" else Memory()
-            element = await key_exchange(storage, bundle, text, peer.boundjid.bare, sid, version)
+            element, key = await key_exchange(storage, bundle, text, peer.boundjid.bare, sid, version)
+            taken.add(key)
+            bundle = without(bundle, taken)
         peer.draft(to, peer.new_id(), version, element).send()
         if number % 50 == 49:
             await peer.settled()
@@ -65,15 +67,23 @@ async def fetch_bundle(peer, jid, device, version):
     return xml.parse_bundle(found.xml[0], jid, device)
 
 
+def without(bundle, taken):
+    """The owner publishes a bundle without the keys that are taken, a moment later."""
+    keys = {key: id for key, id in bundle.pre_key_ids.items() if key not in taken}
+    rest = bundle.bundle._replace(pre_keys=frozenset(keys))
+    return type(bundle)(bundle.bare_jid, bundle.device_id, rest, bundle.signed_pre_key_id, keys)
+
+
 async def key_exchange(storage, bundle, text, sender, sid, version):
-    """A message of the device whose identity is in `storage`; one is made if there is none."""
+    """A message of the device whose identity is in `storage`, where one is made if there is none; and the key that
+    it takes from the bundle."""
     await IdentityKeyPair.get(storage)
     kind, xml = BACKENDS[version]
     backend = kind(storage)
     content, secret = await backend.encrypt_plaintext(text)
     session, key = await backend.build_session_active(bundle.bare_jid, bundle.device_id, bundle, secret)
     message = Message(backend.namespace, sender, sid, content, frozenset({(key, session.key_exchange)}))
-    return xml.serialize_message(message)
+    return xml.serialize_message(message), session.key_exchange.header.pre_key
 
 
 def imitation(to, device, sid, is_key_exchange, version):

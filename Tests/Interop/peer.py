@@ -141,9 +141,6 @@ class Peer(ClientXMPP):
                 speak_only(self.versions[0])
             self.register_plugin("xep_0384", {"storage_impl": self.storage}, module=sys.modules[__name__])
             self.add_event_handler("omemo_initialized", lambda _: self.is_ready())
-        else:
-            for node in LISTS.values():
-                self["xep_0163"].add_interest(node)
         self.add_event_handler("session_start", self.started)
         # Not slixmpp's "message" event: that one leaves out messages without a body, as OMEMO's empty ones are.
         every = MatchXPath("{jabber:client}message")
@@ -158,6 +155,10 @@ class Peer(ClientXMPP):
     async def started(self, _):
         if self.carbons:
             await self["xep_0280"].enable()
+        # The server pushes device lists to whom says so in the first presence; the library has asked too early.
+        for version in self.versions:
+            self["xep_0163"].add_interest(LISTS[version])
+        await self["xep_0115"].update_caps(broadcast=False)
         self.send_presence()
         await self.get_roster()
         if not self.encrypts:
@@ -251,10 +252,11 @@ class Peer(ClientXMPP):
         """A message of each version that a device of `to`, or another one of our own, needs."""
         manager = await self.sessions()
         if to.bare not in self.known:  # the push of a list that changed while we were away is still to come
-            if len(self.versions) > 1:
+            if len(self.versions) > 1:  # to a stranger's list it subscribes, too
                 await self["xep_0384"].refresh_device_lists({JID(to.bare)}, force_download=True)
-            else:
-                await manager.refresh_device_list(NAMESPACES[self.versions[0]], to.bare)
+            for version in self.versions:
+                for jid in (to.bare, self.boundjid.bare):
+                    await manager.refresh_device_list(NAMESPACES[version], jid)
             self.known.add(to.bare)
         order = [NAMESPACES[version] for version in ("omemo2", "legacy") if version in plaintexts]
         texts = {NAMESPACES[version]: text for version, text in plaintexts.items()}
@@ -319,6 +321,14 @@ class Peer(ClientXMPP):
         """The server has everything sent before."""
         await self["xep_0199"].send_ping(JID(self.boundjid.domain), timeout=60)
 
+    async def keep_all_bundles(self):
+        """Where the server does not know the publish option for it, the library lets the devices of an account put
+        each other's bundles out of the node that they share."""
+        form = self["xep_0004"].make_form(ftype="submit")
+        form.add_field(var="FORM_TYPE", ftype="hidden", value="http://jabber.org/protocol/pubsub#node_config")
+        form.add_field(var="pubsub#max_items", value="max")
+        await self["xep_0060"].set_node_config(self.boundjid.bare, f"{NAMESPACES['omemo2']}:bundles", form)
+
     # What a test does behind the library's back
 
     async def forget(self, jid, device):
@@ -373,6 +383,8 @@ async def main(jid, password, server, ca_file, state_file, *options):
     receiving.add_done_callback(lambda t: t.cancelled() or emit("error", what=f"receiving ended: {t.exception()!r}"))
     device = {}
     if peer.encrypts:
+        if "omemo2" in peer.versions:
+            await peer.keep_all_bundles()
         own, _ = await (await peer.sessions()).get_own_device_information()
         device = {"device": own.device_id, "fingerprint": fingerprint(own.identity_key)}
     emit("ready", jid=str(peer.boundjid), **device, seconds=time.monotonic() - began)

@@ -129,8 +129,13 @@ class Profanity:
     def open(self, jid):
         """The window of one contact, encrypting."""
         self.enter(f"/msg {jid}")
-        self.enter(f"/omemo start {jid}")
-        self.shows("[OMEMO]")
+        until(lambda: self.title().startswith(jid), 10, f"its window is shown:\n{self.lines()}")
+        if "[OMEMO]" not in self.title():
+            self.enter(f"/omemo start {jid}")
+        until(lambda: "[OMEMO]" in self.title(), 20, f"the chat is encrypted:\n{self.lines()}")
+
+    def title(self):
+        return self.screen().split("\n", 1)[0].strip()
 
     def messages(self):
         """Encrypted messages in the window, oldest first: who and what."""

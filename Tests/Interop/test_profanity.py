@@ -15,18 +15,22 @@ def party(place):
     with Imd(place, two) as alice, Imd(place, three) as bob:
         alice.online(), bob.online()
         with Profanity(place, one) as profanity:
-            until(lambda: known_devices(alice, one.jid) and known_devices(bob, one.jid), 20, "its list is pushed")
+            for imd in (alice, bob):
+                until(lambda: active_devices(imd, one.jid), 20, "its list is pushed")
             yield profanity, alice, bob
 
 
-def known_devices(imd, jid):
-    return imd.call("device.list", jid=jid)["devices"]
+def active_devices(imd, jid):
+    return [device for device in imd.devices(jid).values() if device["active"]]
 
 
 def say(profanity, imd, *texts):
     for text in texts:
         profanity.enter(text)
-    messages = imd.messages(len(texts))
+    try:
+        messages = imd.messages(len(texts), 20)
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{profanity.lines()}\n{imd.told('undecryptable', 'message')}") from None
     assert [m["body"] for m in messages] == list(texts)
     assert {m["encryption"]["protocol"] for m in messages} == {LEGACY}
     assert {m["encryption"]["fingerprint"] for m in messages} == {profanity.fingerprint}
@@ -52,7 +56,7 @@ def test_profanity_and_imd(party):
         f"both are shown:\n{profanity.lines()}")
     say(profanity, alice, "answer to alice")
     assert profanity.fingerprints(alice.user.jid) == [alice.fingerprint()]
-    [device] = known_devices(alice, profanity.user.jid)
+    [device] = active_devices(alice, profanity.user.jid)
     assert device["fingerprint"] == profanity.fingerprint
     # The first message is Profanity's.
     profanity.open(bob.user.jid)

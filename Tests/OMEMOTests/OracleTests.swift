@@ -1,140 +1,10 @@
-// Conversations with python-omemo's backends for both versions, which share no code with this one.
+// Conversations with python-omemo's backends for both versions.
 import Foundation
 import IMCrypto
 import Testing
 import XMPP
 
 @testable import OMEMO
-
-/// One process that plays any number of devices; see Oracle/omemo_peer.py.
-final class Oracle {
-    struct Failure: Error, Equatable { let name: String }
-
-    /// The interpreter, if it has oldmemo.
-    static let python: String? = {
-        guard let path = ProcessInfo.processInfo.environment["IMD_ORACLE_PYTHON"] else { return nil }
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: path)
-        process.arguments = ["-c", "import oldmemo.etree, twomemo.etree"]
-        process.standardError = FileHandle.nullDevice
-        guard (try? process.run()) != nil else { return nil }
-        process.waitUntilExit()
-        return process.terminationStatus == 0 ? path : nil
-    }()
-
-    private let process = Process()
-    private let input = Pipe()
-    private let output = Pipe()
-    private var unread = Data()
-    let version: ProtocolVersion
-
-    init(_ version: ProtocolVersion) throws {
-        self.version = version
-        process.executableURL = URL(fileURLWithPath: try #require(Self.python))
-        process.arguments = [
-            URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-                .appendingPathComponent("Oracle/omemo_peer.py").path,
-            version == .legacy ? "legacy" : "omemo2",
-        ]
-        process.standardInput = input
-        process.standardOutput = output
-        try process.run()
-    }
-
-    deinit {
-        try? input.fileHandleForWriting.close()
-        process.waitUntilExit()
-    }
-
-    struct Answer: Decodable {
-        var error: String?
-        var detail: String?
-        var device: UInt32?
-        var bundle: String?
-        var xml: String?
-        var text: String?
-        var sent: [String]?
-    }
-
-    func ask(_ request: [String: Any]) throws -> Answer {
-        var line = try JSONSerialization.data(withJSONObject: request)
-        line.append(0x0a)
-        try input.fileHandleForWriting.write(contentsOf: line)
-        while true {
-            if let end = unread.firstIndex(of: 0x0a) {
-                let answer = try JSONDecoder().decode(Answer.self, from: unread[..<end])
-                unread = Data(unread[(end + 1)...])
-                if let error = answer.error { throw Failure(name: error) }
-                return answer
-            }
-            let more = output.fileHandleForReading.availableData
-            guard !more.isEmpty else { throw Failure(name: "the oracle has ended") }
-            unread += more
-        }
-    }
-}
-
-/// One device of the oracle.
-final class OraclePeer {
-    let oracle: Oracle
-    let name: String
-    let address: DeviceAddress
-
-    init(_ oracle: Oracle, _ name: String, sign: Bool) throws {
-        self.oracle = oracle
-        self.name = name
-        let jid = "\(name)@example.com"
-        let answer = try oracle.ask(["op": "create", "peer": name, "jid": jid, "sign": sign])
-        address = DeviceAddress(jid: try JID(jid), device: try #require(answer.device))
-    }
-
-    func bundleElement() throws -> Element {
-        try parse(#require(oracle.ask(["op": "bundle", "peer": name]).bundle))
-    }
-
-    func learn(_ device: Device) throws {
-        _ = try oracle.ask([
-            "op": "publish", "peer": name, "jid": device.address.jid.description,
-            "device": Int(device.own.id), "bundle": xml(device.bundle.element),
-        ])
-    }
-
-    func send(_ text: String, to device: Device) throws -> EncryptedMessage {
-        let answer = try oracle.ask([
-            "op": "encrypt", "peer": name, "jid": device.address.jid.description, "text": text,
-        ])
-        return try EncryptedMessage(parse(#require(answer.xml)), oracle.version)
-    }
-
-    /// - Returns: the text, and what the oracle sent in return by itself.
-    @discardableResult
-    func receive(
-        _ message: EncryptedMessage, from device: Device
-    ) throws -> (text: String?, sent: [EncryptedMessage]) {
-        let answer = try oracle.ask([
-            "op": "decrypt", "peer": name, "jid": device.address.jid.description,
-            "xml": xml(message.element),
-        ])
-        return (answer.text, try (answer.sent ?? []).map { try EncryptedMessage(parse($0), oracle.version) })
-    }
-
-    func restart() throws { _ = try oracle.ask(["op": "restart", "peer": name]) }
-    func snapshot() throws { _ = try oracle.ask(["op": "snapshot", "peer": name]) }
-    func restore() throws { _ = try oracle.ask(["op": "restore", "peer": name]) }
-
-    private func xml(_ element: Element) -> String { String(decoding: element.xml(), as: UTF8.self) }
-}
-
-extension Device {
-    func send(_ text: String?, to peer: OraclePeer) throws -> EncryptedMessage {
-        try send(text, to: peer.address, with: OMEMO.Bundle(peer.bundleElement(), peer.oracle.version))
-    }
-
-    @discardableResult
-    func receive(_ message: EncryptedMessage, from peer: OraclePeer) throws -> Received {
-        try receive(message, from: peer.address)
-    }
-}
 
 @Suite(
     .enabled(
@@ -353,41 +223,61 @@ struct OracleTests {
         #expect(bundle.element == element)
     }
 
-    /// Makes Vectors/legacy.json: `IMD_RECORD_VECTORS=Tests/OMEMOTests/Vectors/legacy.json`.
+    /// Makes Vectors/legacy.json and omemo2.json: `IMD_RECORD_VECTORS=Tests/OMEMOTests/Vectors`.
     @Test(.enabled(if: ProcessInfo.processInfo.environment["IMD_RECORD_VECTORS"] != nil, "nothing to record"))
     func `vectors are recorded`() throws {
-        let path = try #require(ProcessInfo.processInfo.environment["IMD_RECORD_VECTORS"])
-        var conversations: [Conversation] = []
-        for (sign, peerSign) in [(false, true), (true, false)] {
-            let (device, peer) = try strangers(sign ? 210 : 211, .legacy, sign: sign, peerSign: peerSign)
-            conversations.append(try Conversation(recording: device, peer))
+        let folder = try #require(ProcessInfo.processInfo.environment["IMD_RECORD_VECTORS"])
+        for version in ProtocolVersion.allCases {
+            var conversations: [Conversation] = []
+            for (sign, peerSign) in [(false, true), (true, false)] {
+                let (device, peer) = try strangers(sign ? 210 : 211, version, sign: sign, peerSign: peerSign)
+                conversations.append(try Conversation(recording: device, peer))
+            }
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+            let path = "\(folder)/\(version == .legacy ? "legacy" : "omemo2").json"
+            try encoder.encode(conversations).write(to: URL(fileURLWithPath: path))
         }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        try encoder.encode(conversations).write(to: URL(fileURLWithPath: path))
     }
 }
 
 extension Conversation {
     fileprivate init(recording device: Device, _ peer: OraclePeer) throws {
-        func text(_ message: EncryptedMessage, _ text: String) -> Line {
-            Line(xml: String(decoding: message.element.xml(), as: UTF8.self), text: text)
-        }
         func hex(_ bytes: Bytes) -> String { bytes.map { String(format: "%02x", $0) }.joined() }
         func key(_ id: UInt32, _ pair: KeyPair?) throws -> PrivateKey {
             PrivateKey(id: id, privateKey: hex(try #require(pair).privateKey.bytes))
         }
-        let bundle = String(decoding: try peer.bundleElement().xml(), as: UTF8.self)
+        func line(_ text: String, _ message: EncryptedMessage) throws -> Line {
+            // Read from a copy, for its secret: the conversation goes on from where it is.
+            let (records, preKeys) = (device.records, device.preKeys)
+            defer { (device.records, device.preKeys) = (records, preKeys) }
+            let secret = try device.receive(message, from: peer).decrypted.plaintext
+            return Line(
+                xml: String(decoding: message.element.xml(), as: UTF8.self), text: text,
+                secret: hex(secret.bytes))
+        }
+        let version = peer.oracle.version
+        let bundle = try peer.bundleElement()
         let before = device.preKeys
-        let opening = try (0..<4).map { text(try peer.send("opening \($0)", to: device), "opening \($0)") }
-        let first = try EncryptedMessage(parse(opening[0].xml), .legacy)
+        let opening = try (0..<4).map { try line("opening \($0)", peer.send("opening \($0)", to: device)) }
+        let first = try EncryptedMessage(parse(opening[0].xml), version)
+        let exchange = try KeyExchangeMessage(first.keys[0].data, version)
         let used = try #require(try device.receive(first, from: peer).decrypted.usedPreKey)
+        let shared = try X3DH.respond(
+            own: device.own.identity, signedPreKey: #require(device.signedPreKeys[1]),
+            preKey: #require(before[used]),
+            remoteIdentity: OMEMO.Bundle(bundle, version).identityKey.curve25519,
+            ephemeral: exchange.baseKey, version == .legacy ? .legacy : .omemo2)
         try peer.receive(device.send(nil, to: peer), from: device)
+        let record = hex(try #require(device.records[peer.address]).serialized().bytes)
         self.init(
-            device: device.own.id, identitySeed: hex(device.own.identity.seed.bytes),
+            version: version, jid: "\(device.address.jid)", device: device.own.id,
+            identitySeed: hex(device.own.identity.seed.bytes),
             signedPreKey: try key(1, device.signedPreKeys[1]), preKey: try key(used, before[used]),
-            sender: "\(peer.address.jid)", senderBundle: bundle, opening: opening,
-            record: hex(try #require(device.records[peer.address]).serialized().bytes),
-            answered: try (0..<4).map { text(try peer.send("answered \($0)", to: device), "answered \($0)") })
+            sender: "\(peer.address.jid)",
+            senderBundle: String(decoding: bundle.xml(), as: UTF8.self),
+            ephemeralKey: hex(exchange.baseKey.bytes), sharedSecret: hex(shared.bytes), opening: opening,
+            record: record,
+            answered: try (0..<4).map { try line("answered \($0)", peer.send("answered \($0)", to: device)) })
     }
 }

@@ -1,4 +1,5 @@
-// Recorded messages of python-omemo's legacy backend (oldmemo 2.1.0), for machines without it.
+// Recorded messages of python-omemo's backends (oldmemo and twomemo 2.1.0), for machines without them; see
+// Vectors/README.md.
 import Foundation
 import IMCrypto
 import Testing
@@ -15,14 +16,22 @@ struct Conversation: Codable, CustomTestStringConvertible, Sendable {
     struct Line: Codable {
         var xml: String
         var text: String
+        /// What the ratchet gave for it, hex.
+        var secret: String
     }
 
+    var version: ProtocolVersion
+    var jid: String
     var device: UInt32
     var identitySeed: String  // hex
     var signedPreKey: PrivateKey
     var preKey: PrivateKey
     var sender: String
     var senderBundle: String
+    /// The keys that the first line of `opening` names, hex.
+    var ephemeralKey: String
+    /// What X3DH makes of them, hex.
+    var sharedSecret: String
     /// Key exchanges.
     var opening: [Line]
     /// A record of ours, in storage format 1, hex: it has read the first line and sent an answer.
@@ -30,16 +39,16 @@ struct Conversation: Codable, CustomTestStringConvertible, Sendable {
     /// What came after that answer.
     var answered: [Line]
 
-    var testDescription: String { "device \(device)" }
+    var testDescription: String { "\(version), device \(device)" }
 
-    static let all: [Conversation] = {
+    static let all: [Conversation] = ["legacy", "omemo2"].flatMap { name -> [Conversation] in
         guard
             let url = Foundation.Bundle.module.url(
-                forResource: "legacy", withExtension: "json", subdirectory: "Vectors"),
+                forResource: name, withExtension: "json", subdirectory: "Vectors"),
             let data = try? Data(contentsOf: url)
         else { return [] }
         return (try? JSONDecoder().decode([Conversation].self, from: data)) ?? []
-    }()
+    }
 }
 
 private struct RecordedKeys: PreKeyStore {
@@ -54,19 +63,34 @@ private struct RecordedKeys: PreKeyStore {
 }
 
 @Suite struct VectorTests {
-    @Test func `there are vectors for both signs`() throws {
-        #expect(Conversation.all.count == 2)
-        let signs = try Conversation.all.map {
-            try OMEMO.Bundle(parse($0.senderBundle), .legacy).identityKey.ed25519[31] & 0x80
+    @Test(arguments: ProtocolVersion.allCases)
+    func `there are vectors for both signs`(_ version: ProtocolVersion) throws {
+        let vectors = Conversation.all.filter { $0.version == version }
+        #expect(vectors.count == 2)
+        let signs = try vectors.map {
+            try OMEMO.Bundle(parse($0.senderBundle), version).identityKey.ed25519[31] & 0x80
         }
         #expect(Set(signs) == [0, 0x80])
+    }
+
+    @Test(arguments: Conversation.all)
+    func `the keys of a recorded key exchange agree on the recorded secret`(_ vector: Conversation) throws {
+        let bundle = try OMEMO.Bundle(parse(vector.senderBundle), vector.version)
+        let keys = RecordedKeys(conversation: vector)
+        let secret = try X3DH.respond(
+            own: identity(vector), signedPreKey: #require(try keys.signedPreKey(vector.signedPreKey.id)),
+            preKey: #require(try keys.preKey(vector.preKey.id)),
+            remoteIdentity: bundle.identityKey.curve25519,
+            ephemeral: PublicKey(bytes(hex: vector.ephemeralKey)),
+            vector.version == .legacy ? .legacy : .omemo2)
+        #expect(try secret.bytes == bytes(hex: vector.sharedSecret))
     }
 
     @Test(arguments: Conversation.all, [[0, 1, 2, 3], [3, 0, 2, 1]])
     func `recorded key exchanges decrypt in any order`(_ conversation: Conversation, _ order: [Int]) throws {
         let own = try identity(conversation)
-        var record = SessionRecord(
-            .legacy, expecting: try OMEMO.Bundle(parse(conversation.senderBundle), .legacy).identityKey)
+        let bundle = try OMEMO.Bundle(parse(conversation.senderBundle), conversation.version)
+        var record = SessionRecord(conversation.version, expecting: bundle.identityKey)
         for (position, index) in order.enumerated() {
             let line = conversation.opening[index]
             let (text, decrypted) = try open(line, conversation, own, &record)
@@ -104,11 +128,12 @@ private struct RecordedKeys: PreKeyStore {
         _ line: Conversation.Line, _ conversation: Conversation, _ own: IdentityKeyPair,
         _ record: inout SessionRecord
     ) throws -> (text: String, decrypted: Decrypted) {
-        let message = try EncryptedMessage(parse(line.xml), .legacy)
+        let message = try EncryptedMessage(parse(line.xml), conversation.version)
         let key = try #require(message.keys.first { $0.rid == conversation.device })
         let decrypted = try record.decrypt(
             key.data, isKeyExchange: key.isKeyExchange, own: own,
             preKeys: RecordedKeys(conversation: conversation))
+        #expect(try decrypted.plaintext.bytes == bytes(hex: line.secret))
         let text = try Payload.open(message, secret: decrypted.plaintext)
         return (String(decoding: text, as: UTF8.self), decrypted)
     }
