@@ -1,4 +1,6 @@
-/* Legacy OMEMO's ratchet in C: times libomemo-c on OpenSSL, for comparison with imd's. Prints one JSON object.
+/* OMEMO's ratchet in C: times libomemo-c on OpenSSL, for comparison with imd's. Prints one JSON object.
+ *
+ * usage: omemo_c legacy|omemo2
  *
  * Each message loads the session from its serialized form and stores it again, as a program that keeps its sessions
  * in a database does; imd's side of the comparison does the same.
@@ -14,8 +16,10 @@
 #include <string.h>
 #include <time.h>
 
-enum { version = 3, one_way = 20000, turns = 2000, set_ups = 500, secret_size = 32 };
+enum { one_way = 20000, turns = 2000, set_ups = 500, max_secret_size = 48 };
 
+static uint32_t version;    /* as libomemo-c counts: 3 is legacy, 4 is omemo:2 */
+static size_t secret_size; /* of what goes through the ratchet */
 static signal_context *context;
 static EVP_CIPHER *aes_cbc;
 static EVP_MAC *hmac;
@@ -246,10 +250,14 @@ static void start_session(device *d, device *other) {
                                       context) == 0, "pre-key");
     check(session_signed_pre_key_deserialize(&signed_pre_key, signal_buffer_data(other->signed_pre_key),
                                              signal_buffer_len(other->signed_pre_key), context) == 0, "signed pre-key");
+    const bool legacy = version == 3;
+    const uint8_t *signature = legacy ? session_signed_pre_key_get_signature(signed_pre_key)
+                                      : session_signed_pre_key_get_signature_omemo(signed_pre_key);
+    const size_t signature_size = legacy ? session_signed_pre_key_get_signature_len(signed_pre_key)
+                                         : session_signed_pre_key_get_signature_omemo_len(signed_pre_key);
     check(session_pre_key_bundle_create(&bundle, 1, 1, 1, ec_key_pair_get_public(session_pre_key_get_key_pair(pre_key)), 1,
                                         ec_key_pair_get_public(session_signed_pre_key_get_key_pair(signed_pre_key)),
-                                        session_signed_pre_key_get_signature(signed_pre_key),
-                                        session_signed_pre_key_get_signature_len(signed_pre_key),
+                                        signature, signature_size,
                                         ratchet_identity_key_pair_get_public(other->identity)) == 0, "bundle");
     check(session_builder_create(&builder, d->store, &d->remote, context) == 0, "builder");
     session_builder_set_version(builder, version);
@@ -274,13 +282,18 @@ static void decrypt(device *d, signal_buffer *data, bool key_exchange, const uin
     int result;
     if (key_exchange) {
         pre_key_signal_message *message = NULL;
-        result = pre_key_signal_message_deserialize(&message, signal_buffer_data(data), signal_buffer_len(data), context);
+        result = version == 3
+            ? pre_key_signal_message_deserialize(&message, signal_buffer_data(data), signal_buffer_len(data), context)
+            : pre_key_signal_message_deserialize_omemo(&message, signal_buffer_data(data), signal_buffer_len(data), 1,
+                                                       context);
         check(result == 0, "parse");
         result = session_cipher_decrypt_pre_key_signal_message(d->cipher, message, NULL, &plaintext);
         SIGNAL_UNREF(message);
     } else {
         signal_message *message = NULL;
-        result = signal_message_deserialize(&message, signal_buffer_data(data), signal_buffer_len(data), context);
+        result = version == 3
+            ? signal_message_deserialize(&message, signal_buffer_data(data), signal_buffer_len(data), context)
+            : signal_message_deserialize_omemo(&message, signal_buffer_data(data), signal_buffer_len(data), context);
         check(result == 0, "parse");
         result = session_cipher_decrypt_signal_message(d->cipher, message, NULL, &plaintext);
         SIGNAL_UNREF(message);
@@ -291,7 +304,11 @@ static void decrypt(device *d, signal_buffer *data, bool key_exchange, const uin
     signal_buffer_free(data);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    bool legacy = argc == 2 && strcmp(argv[1], "legacy") == 0;
+    check(legacy || (argc == 2 && strcmp(argv[1], "omemo2") == 0), "usage: omemo_c legacy|omemo2");
+    version = legacy ? 3 : 4;
+    secret_size = legacy ? 32 : 48;
     aes_cbc = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
     hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     sha512 = EVP_MD_fetch(NULL, "SHA512", NULL);
@@ -305,7 +322,7 @@ int main(void) {
     check(signal_context_create(&context, NULL) == 0 && signal_context_set_crypto_provider(context, &provider) == 0,
           "context");
 
-    uint8_t secret[secret_size];
+    uint8_t secret[max_secret_size];
     RAND_bytes(secret, secret_size);
     device alice, bob;
     make_device(&alice, "bob");

@@ -192,22 +192,45 @@ def measure_throughput(_):
             "aim: >= 20 : 1")
 
 
+RATCHET = {
+    "encrypt_us": "encrypt, one way", "decrypt_us": "decrypt, one way",
+    "ping_pong_us": "message in ping-pong, both sides", "set_up_us": "session set-up, both sides"}
+
+
 def measure_ratchet(tools):
-    section("The ratchet alone, session loaded and stored for each message (microseconds)")
-    best = {}
-    for _ in range(1 if quick else 3):  # interleaved
-        for name, program in (("imd", BIN / "imd-bench"), ("libomemo-c", tools["omemo_c"])):
-            for key, value in run_json(program).items():
-                old = best.setdefault(name, {}).get(key, value)
-                best[name][key] = min(old, value)
-    titles = {
-        "encrypt_us": "encrypt, one way", "decrypt_us": "decrypt, one way",
-        "ping_pong_us": "message in ping-pong, both sides", "set_up_us": "session set-up, both sides"}
-    for key, title in titles.items():
-        ours, theirs = best["imd"][key], best["libomemo-c"][key]
+    for version in ("legacy", "omemo2"):
+        section(f"The ratchet alone, {version}, session loaded and stored for each message (microseconds)")
+        programs = {
+            "imd": [BIN / "imd-bench", version], "libomemo-c": [tools["omemo_c"], version],
+            "python": [sys.executable, ROOT / "bench/omemo_python.py", version]}
+        best = {name: {} for name in programs}
+        for _ in range(1 if quick else 3):  # interleaved
+            for name, program in programs.items():
+                for key, value in run_json(*program).items():
+                    best[name][key] = min(best[name].get(key, value), value)
+        for key, title in RATCHET.items():
+            ours, c, python = (best[name][key] for name in programs)
+            row(
+                f"{title}: imd / libomemo-c / python", f"{ours:.1f} / {c:.1f} / {python:.0f}",
+                f"aim: no slower than C   ({1e6 / ours:.0f} / {1e6 / c:.0f} / {1e6 / python:.0f} per second)")
+        share_of_primitives(best["imd"])
+        fanout(best["imd"], best["libomemo-c"])
+
+
+def share_of_primitives(ours):
+    symmetric, agreement = ours["symmetric_us"], ours["agreement_us"]
+    row("primitives alone, of encrypt, one way", f"{symmetric / ours['encrypt_us'] * 100:.0f} %")
+    row("primitives alone, of decrypt, one way", f"{symmetric / ours['decrypt_us'] * 100:.0f} %")
+    row("primitives alone, of ping-pong", f"{(2 * symmetric + agreement) / ours['ping_pong_us'] * 100:.0f} %")
+
+
+def fanout(ours, c):
+    for devices in (100, 1500):
+        took = ours[f"fanout_{devices}_us"]
         row(
-            f"{title}: imd / libomemo-c", f"{ours:.1f} / {theirs:.1f}",
-            f"aim: no slower   ({1e6 / ours:.0f} / {1e6 / theirs:.0f} per second)")
+            f"one text to {devices} devices: imd / as many encrypts of C",
+            f"{took / 1e3:.1f} / {c['encrypt_us'] * devices / 1e3:.1f} ms", "aim: no slower (sessions loaded, stanza written, sessions stored)")
+    row("  the stanza for 1500", f"{ours['fanout_1500_bytes'] / 1024:.0f} KiB", "(many servers take 256 KiB)")
 
 
 def measure_idle(_):

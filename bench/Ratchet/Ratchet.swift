@@ -1,10 +1,10 @@
-// Times the OMEMO ratchet exactly as bench/omemo_c.c does, in the version that the first argument names (legacy or
-// omemo2); prints one JSON object.
+// Times the OMEMO ratchet exactly as bench/omemo_c.c does, in the version that the argument names (legacy or omemo2),
+// the primitives in it, and the fan-out to many devices; prints one JSON object.
 import IMCrypto
 import OMEMO
 
 /// One device and its session with the other one, kept serialized between messages as in the database.
-private struct Device: PreKeyStore {
+struct Device: PreKeyStore {
     let own: OwnDevice
     let version: ProtocolVersion
     var session: Bytes?
@@ -83,13 +83,18 @@ enum Ratchet {
         let decrypting = try microseconds(each: oneWay) { index in
             try bob.decrypt(sent[index], expecting: secret)
         }
+        let primitives = try Primitives(version)
+        let (few, many) = (try FanoutTime(version, devices: 100), try FanoutTime(version, devices: 1_500))
         print(
             """
-            {"encrypt_us": \(encrypting), "decrypt_us": \(decrypting), "ping_pong_us": \(turn), "set_up_us": \(setUp)}
+            {"encrypt_us": \(encrypting), "decrypt_us": \(decrypting), "ping_pong_us": \(turn), "set_up_us": \(setUp), \
+            "symmetric_us": \(primitives.symmetric), "agreement_us": \(primitives.agreement), \
+            "fanout_100_us": \(few.microseconds), "fanout_1500_us": \(many.microseconds), \
+            "fanout_1500_bytes": \(many.stanzaSize)}
             """)
     }
 
-    private static func microseconds(each count: Int, _ body: (Int) throws -> Void) rethrows -> Double {
+    static func microseconds(each count: Int, _ body: (Int) throws -> Void) rethrows -> Double {
         let clock = ContinuousClock()
         let elapsed = try clock.measure { for index in 0..<count { try body(index) } }
         return Double(elapsed.components.seconds) * 1e6 / Double(count)
