@@ -386,8 +386,8 @@ class Peer:
         assert event["ev"] != "error", event
         return event
 
-    def publish_list(self, version, ids):
-        self.do("publish", node=LISTS[version], item="current", xml=device_list(version, ids))
+    def publish_list(self, version, ids, **more):
+        self.do("publish", node=LISTS[version], item="current", xml=device_list(version, ids), **more)
 
     def published_list(self, version, jid=None):
         """The device ids somebody publishes, or its own account."""

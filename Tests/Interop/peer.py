@@ -336,12 +336,14 @@ class Peer(ClientXMPP):
             for key in ("initiation", "double_ratchet"):
                 await self.storage.delete(f"/{namespace}/{jid}/{device}/{key}")
 
-    async def publish(self, node, item, xml):
+    async def publish(self, node, item, xml, as_it_is=False):
+        """`as_it_is`: into the node as another client has made it."""
         form = self["xep_0004"].make_form(ftype="submit")
         form.add_field(var="FORM_TYPE", ftype="hidden", value="http://jabber.org/protocol/pubsub#publish-options")
         form.add_field(var="pubsub#access_model", value="open")
         payload = ElementTree.fromstring(xml)
-        await self["xep_0060"].publish(self.boundjid.bare, node, id=item, payload=payload, options=form)
+        options = None if as_it_is else form
+        await self["xep_0060"].publish(self.boundjid.bare, node, id=item, payload=payload, options=options)
 
     async def fetch(self, jid, node):
         items = (await self["xep_0060"].get_items(JID(jid), node))["pubsub"]["items"]

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from harness import die_with_parent, until
@@ -16,11 +17,12 @@ WIDTH, HEIGHT = 200, 250
 class Profanity:
     """One user's client with one contact's window at a time; a context manager like the others.
 
-    Needs a presence subscription both ways. Of a message of OMEMO the line has `~` after the time.
+    Needs a presence subscription both ways. Of a message of OMEMO the line has `~` after the time. One that is not the
+    user's first device joins the list that is there.
     """
 
-    def __init__(self, server, user):
-        self.server, self.user = server, user
+    def __init__(self, server, user, first=True):
+        self.server, self.user, self.first = server, user, first
         self.root = Path(tempfile.mkdtemp(prefix="imd-profanity-", dir="/tmp"))
         self.environment = {
             **os.environ, "HOME": str(self.root), "XDG_CONFIG_HOME": str(self.root / "config"),
@@ -59,7 +61,7 @@ class Profanity:
             "[ui]\nsplash=false\nocc_show=false\nroster=false\n[notifications]\nmessage=false\n")
         (self.root / "data/profanity/accounts").write_text(
             f"[{self.user.jid}]\nenabled=true\njid={self.user.jid}\nserver={self.server.host}\n"
-            f"port={self.server.port}\npassword={self.user.password}\nresource=profanity\ntls.policy=force\n")
+            f"port={self.server.port}\npassword={self.user.password}\nresource={self.root.name}\ntls.policy=force\n")
 
     # The terminal
 
@@ -104,8 +106,9 @@ class Profanity:
         """Without a list on the server it never publishes one; clearing it has it announce itself."""
         self.enter("/omemo gen")
         self.shows("OMEMO crytographic materials generated")
-        self.enter("/omemo clear_device_list")
-        self.shows("Going to publish own device ID")
+        if self.first:
+            self.enter("/omemo clear_device_list")
+            self.shows("Going to publish own device ID")
         self.enter("/omemo fingerprint")
         self.shows("Your OMEMO fingerprint: ")
         self.fingerprint = fingerprints(self.screen(), "Your OMEMO fingerprint: ")[0]
@@ -120,6 +123,14 @@ class Profanity:
         self.enter("/quit")
         until(lambda: not self.running(), 20, "it has quit")
         self.pid = None
+
+    def forget_session(self, jid):
+        """While it is not running."""
+        path = self.session_file()
+        sections = re.split(r"(?m)^(?=\[)", path.read_text())
+        kept = [section for section in sections if not section.startswith(f"[{jid}]")]
+        assert len(kept) < len(sections), path.read_text()[:300]
+        path.write_text("".join(kept))
 
     def kill(self):
         if self.pid and self.running():
@@ -149,6 +160,26 @@ class Profanity:
         self.enter(f"/omemo fingerprint {jid}")
         self.shows(f"{jid}'s OMEMO fingerprint: ")
         return fingerprints(self.screen(), f"{jid}'s OMEMO fingerprint: ")
+
+
+    def begin_sessions(self, jid, count):
+        """With so many devices that are on the list by now: in a chat that goes on it begins none."""
+        for _ in range(10):  # the list may still be on its way
+            self.enter("/omemo end")
+            self.enter(f"/omemo start {jid}")
+            for _ in range(20):
+                if self.sessions(jid) >= count:
+                    return
+                time.sleep(0.1)
+        raise AssertionError(f"no sessions with {count} devices of {jid}:\n{self.lines()}")
+
+    def sessions(self, jid):
+        path = self.session_file()
+        sections = re.split(r"(?m)^(?=\[)", path.read_text()) if path else []
+        return sum(section.count("\n", 1) for section in map(str.strip, sections) if section.startswith(f"[{jid}]"))
+
+    def session_file(self):
+        return next(self.root.glob("data/profanity/omemo/*/sessions.txt"), None)
 
 
 def fingerprints(screen, before):

@@ -3,8 +3,10 @@
 It answers no first message with an empty one, and what it had not acknowledged when it quit comes to it again.
 """
 
+import sqlite3
+
 import pytest
-from harness import LEGACY, Imd, until
+from harness import LEGACY, Imd, Peer, encrypted_stanzas, until
 from profanity import Profanity
 
 
@@ -83,3 +85,93 @@ def test_profanity_and_imd(party):
     say(profanity, bob, "so I am")
     for imd in (alice, bob):
         assert not [e for e in imd.events(1, "--since", "0") if e["type"] in ("undecryptable", "gap")]
+
+
+def own_device(imd):
+    return next(id for id, device in imd.devices(imd.user.jid).items() if device["own"])
+
+
+def device_of(profanity, imd):
+    """Its id, as imd knows it."""
+    return next(
+        id for id, device in imd.devices(profanity.user.jid).items()
+        if device.get("fingerprint") == profanity.fingerprint)
+
+
+def keys_for(server, sender, known):
+    """Whom the newest message of a device has keys for, once there are more than `known`."""
+    until(lambda: len(encrypted_stanzas(server.capture(), sender)) > known, 20, "it has passed")
+    return encrypted_stanzas(server.capture(), sender)[-1][2]
+
+
+def test_second_devices_of_profanity_and_imd_and_their_removal(place, party):
+    profanity, alice, _ = party
+    contact = profanity.user.jid
+    profanity.open(alice.user.jid)
+    say(profanity, alice, "to the only device")
+    with Imd(place, alice.user) as second:
+        second.online()
+        until(lambda: len(active_devices(alice, alice.user.jid)) == 2, 20, "imd knows its second device")
+        profanity.quit()  # the news of a list does not always reach it while it runs
+        profanity.start()
+        profanity.open(alice.user.jid)
+        profanity.begin_sessions(alice.user.jid, 2)
+        profanity.enter("to both devices")
+        for imd in (alice, second):
+            assert [m["body"] for m in imd.messages(1, 20)] == ["to both devices"]
+        with Profanity(place, profanity.user, first=False) as other:
+            for imd in (alice, second):
+                until(lambda: len(active_devices(imd, contact)) == 2, 20, "imd knows the contact's second device")
+            other.open(alice.user.jid)
+            for imd in (alice, second):
+                text = f"from device {own_device(imd)}"
+                hear(profanity, imd, text)
+                until(lambda: text in other.received(imd.user.jid), 20, f"shown here too:\n{other.lines()}")
+            other.enter("from the other profanity")
+            for imd in (alice, second):
+                assert [m["body"] for m in imd.messages(1, 20)] == ["from the other profanity"]
+            gone = device_of(other, alice)
+            other.quit()
+        left = device_of(profanity, alice)
+        with Peer(place, profanity.user, options=["--no-omemo"]) as hand:
+            hand.publish_list("legacy", [left], as_it_is=True)
+            until(lambda: alice.told("device", change="removed", device=gone), 20, "it is told")
+        hear(profanity, alice, "to the one that is left")
+        assert encrypted_stanzas(place.capture(), own_device(alice))[-1][2] == {left, own_device(second)}
+        lost = own_device(second)
+    alice.ok("device", "remove", str(lost), "--yes")
+    profanity.begin_sessions(alice.user.jid, 1)
+    known = len(encrypted_stanzas(place.capture(), left))
+    say(profanity, alice, "to the imd that is left")
+    assert keys_for(place, left, known) == {own_device(alice)}
+    assert not alice.told("undecryptable", "gap")
+
+
+def test_sessions_lost_by_imd_and_by_profanity(party):
+    profanity, alice, _ = party
+    profanity.open(alice.user.jid)
+    say(profanity, alice, "hello")
+    hear(profanity, alice, "hello, too")
+    # By imd: the first message that it cannot read has it begin a new one.
+    alice.stop()
+    with sqlite3.connect(alice.database) as connection:
+        assert connection.execute("DELETE FROM session").rowcount > 0
+    connection.close()
+    alice.start(wait_online=True)
+    for number in range(3):
+        profanity.enter(f"lost {number}")
+    until(lambda: len(alice.told("undecryptable")) == 3, 20, "each is told of once")
+    until(lambda: alice.told("device", change="session-renewed"), 20, "a new session")
+    assert len(alice.told("device", change="session-renewed")) == 1
+    hear(profanity, alice, "found")
+    say(profanity, alice, "indeed")
+    # By Profanity: its next message begins a new one.
+    profanity.quit()
+    profanity.forget_session(alice.user.jid)
+    profanity.start()
+    profanity.open(alice.user.jid)
+    profanity.begin_sessions(alice.user.jid, 1)
+    say(profanity, alice, "who are you?")
+    hear(profanity, alice, "still imd")
+    say(profanity, alice, "good")
+    assert len(alice.told("undecryptable")) == 3 and not alice.told("gap")
