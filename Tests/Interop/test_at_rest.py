@@ -1,5 +1,6 @@
 """What lies on the disk: nothing secret in clear, and the key that opens it comes from where it was said to."""
 
+import contextlib
 import os
 import pty
 import shutil
@@ -8,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from harness import BIN, Imd, Peer, assert_explained, until
+from harness import BIN, Imd, Peer, assert_explained, die_with_parent, until
 
 CONFIG = 78
 
@@ -97,6 +98,55 @@ def test_the_key_comes_from_a_credential_and_from_a_file_again(server, tmp_path)
         configure_key(imd, "file")
         imd.preload = {}
         imd.start(wait_online=True)
+
+
+@contextlib.contextmanager
+def keyring(imd):
+    """A session bus and an unlocked keyring on it, for this daemon alone."""
+    processes = []
+    try:
+        bus = subprocess.Popen(
+            ["dbus-daemon", "--session", "--nofork", "--print-address"], env=imd.environment,
+            stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent)
+        processes.append(bus)
+        imd.environment["DBUS_SESSION_BUS_ADDRESS"] = bus.stdout.readline().strip()
+        daemon = subprocess.Popen(
+            ["gnome-keyring-daemon", "--foreground", "--unlock", "--components=secrets"], env=imd.environment,
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True,
+            preexec_fn=die_with_parent)
+        processes.append(daemon)
+        daemon.stdin.write("the keyring's password")
+        daemon.stdin.close()
+        until(lambda: secret_tool(imd, "lookup", "service", "nothing").stderr == "", 20, "the keyring answers")
+        yield daemon
+    finally:
+        for process in reversed(processes):
+            process.kill()
+            process.wait(10)
+
+
+def secret_tool(imd, *arguments):
+    return subprocess.run(
+        ["secret-tool", *arguments], env=imd.environment, capture_output=True, text=True, timeout=30)
+
+
+def test_the_key_comes_from_the_secret_service(server):
+    with Imd(server) as imd, keyring(imd) as daemon:
+        imd.online()
+        imd.stop()
+        change_key(imd, "secret-service")
+        configure_key(imd, "secret-service")
+        imd.start(wait_online=True)
+        imd.stop()
+        found = secret_tool(imd, "search", "service", "imd")
+        assert "label = imd" in found.stdout, found
+        secret = next(line for line in found.stdout.splitlines() if line.startswith("secret = "))
+        assert secret.removeprefix("secret = ").encode() not in files(imd)
+        daemon.kill()
+        daemon.wait(10)
+        status, text = imd.fails_to_start()
+        assert status == CONFIG and "Secret Service" in text, text
+        assert_explained(text)
 
 
 def change_key(imd, origin):

@@ -5,7 +5,7 @@ import json
 import time
 
 import pytest
-from faults import TORTURE
+from faults import TORTURE, is_online
 from harness import (
     LEGACY, LISTS, NOPERM, OMEMO2, Api, Imd, Peer, assert_explained, bundle_item, until)
 
@@ -40,13 +40,21 @@ def assert_never_in_clear(place, *texts):
     assert not [text for text in texts if text in place.capture()]
 
 
+@pytest.mark.parametrize("how", ["emptied", "deleted"])
 @pytest.mark.parametrize("version", ["legacy", "omemo2"])
-def test_an_empty_device_list_is_an_alarm_and_nothing_goes_out(place, version):
+def test_an_empty_device_list_is_an_alarm_and_nothing_goes_out(place, version, how):
     with conversation(place, "--only", version) as (imd, peer, intruder):
         peer.kill()  # it would put itself back
-        intruder.publish_list(version, [])
-        until(lambda: imd.told("security", kind="devices-gone", chat=peer.user.jid), 20, "it is told")
+        if how == "emptied":
+            intruder.publish_list(version, [])
+            until(lambda: imd.told("security", kind="devices-gone", chat=peer.user.jid), 20, "it is told")
+        else:  # ejabberd tells nobody, so the list that is known serves until imd has to ask again
+            intruder.do("delete", node=LISTS[version])
+            imd.ok("account", "disconnect", imd.user.jid)
+            imd.ok("account", "connect", imd.user.jid)
+            until(lambda: is_online(imd), 20, "online again")
         refused(imd, peer, "secret-empty-list")
+        assert imd.told("security", kind="devices-gone", chat=peer.user.jid)
         refused(imd, peer, "secret-in-clear", "--plaintext")
         assert imd.imctl("send", peer.user.jid, "secret-once-more").returncode == NOPERM
         peer.start()  # and puts itself back

@@ -8,6 +8,8 @@ import pytest
 from faults import figure, percentile, reading, resident, scaled
 from harness import NOPERM, Imd, Peer, bundle_item, until
 
+pytestmark = pytest.mark.faults
+
 
 @pytest.fixture(params=["legacy", "omemo2"])
 def version(request):
