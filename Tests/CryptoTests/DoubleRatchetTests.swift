@@ -1,4 +1,5 @@
 // The ratchet's rules one by one: chains, limits, duplicates, what a failed call leaves behind.
+import Foundation
 import Testing
 
 @testable import IMCrypto
@@ -262,17 +263,25 @@ struct Pair {
         }
     }
 
-    @Test func `messages that each skip a thousand stay within memory and 50 ms`() throws {
+    @Test func `C28 a thousand messages that each skip a thousand stay within memory and 50 ms`() throws {
         var pair = try Pair()
         try pair.turn()
         var header = try pair.send(from: \.alice).header
-        let elapsed = try ContinuousClock().measure {
-            for hop in 1...100 {
-                header.n = UInt32(hop * 1001 - 1)
-                _ = try pair.bob.receivingKeys(header)
-                #expect(pair.bob.skipped.count == 1000)
-            }
+        var slowest = Duration.zero
+        for hop in 1...1000 {
+            header.n = UInt32(hop * 1001 - 1)
+            let start = processorTime()
+            _ = try pair.bob.receivingKeys(header)
+            slowest = max(slowest, processorTime() - start)
+            #expect(pair.bob.skipped.count == DoubleRatchet.maxSkip)
         }
-        #expect(elapsed / 100 < .milliseconds(50))
+        #expect(slowest < .milliseconds(50))
+    }
+
+    /// What this thread has used: single measurements by the clock would count the tests beside this one.
+    private func processorTime() -> Duration {
+        var time = timespec()
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
     }
 }

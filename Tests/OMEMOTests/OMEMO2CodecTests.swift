@@ -144,6 +144,16 @@ private let ns = "urn:xmpp:omemo:2"
         }
     }
 
+    @Test func `C22 a signature with S above the group order is refused`() throws {
+        let device = try device(741)
+        var element = device.bundle.element
+        let signature = try addingGroupOrder(device.bundle.signature)
+        // It is the order that refuses it, not the three upper bits that every S leaves clear.
+        #expect(signature[63] & 0xe0 == 0 && signature != device.bundle.signature)
+        element.nodes[1] = .element(Element("spks", in: ns, text: Base64.encode(signature)))
+        #expect(throws: CodecError.invalid("spks")) { try Bundle(element, .omemo2) }
+    }
+
     @Test func `C22 a signature under the other Edwards form is refused`() throws {
         let device = try device(734)
         var identity = device.own.identity.publicKey.ed25519

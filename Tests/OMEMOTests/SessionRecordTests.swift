@@ -78,6 +78,27 @@ import XMPP
     }
 
     @Test(arguments: ProtocolVersion.allCases)
+    func `C26 a hundred unanswered key exchanges in any order are one session`(
+        _ version: ProtocolVersion
+    ) throws {
+        let alice = try Device("alice@example.org", seed: 54, version)
+        let bob = try Device("bob@example.org", seed: 55, version)
+        let texts = (0..<100).map { "\($0)" }
+        var random = Seeded(56)
+        let messages = try texts.map { try alice.send($0, to: bob) }.shuffled(using: &random)
+        #expect(messages.allSatisfy { $0.keys[0].isKeyExchange })
+        let received = try messages.map { try bob.receive($0, from: alice) }
+        #expect(Set(received.compactMap(\.text)) == Set(texts))
+        #expect(received.map(\.decrypted.isNewSession) == [true] + Array(repeating: false, count: 99))
+        #expect(received.compactMap(\.decrypted.usedPreKey).count == 1)
+        #expect(bob.preKeys.count == 99)
+        // One session: nothing is archived, which the last byte of a record counts.
+        #expect(bob.stored(alice)?.last == 0)
+        #expect(try alice.receive(bob.send("answer", to: alice), from: bob).text == "answer")
+        #expect(try !alice.send("confirmed", to: bob).keys[0].isKeyExchange)
+    }
+
+    @Test(arguments: ProtocolVersion.allCases)
     func `40 archived sessions are kept, the oldest goes first`(_ version: ProtocolVersion) throws {
         let alice = try Device("alice@example.org", seed: 26, version)
         let bob = try Device("bob@example.org", seed: 27, version)

@@ -154,6 +154,20 @@ enum Wire {
     }
 }
 
+/// The same signature with S + L, L being the order of the group (RFC 8032 §5.1): it verifies where S is not
+/// required to be canonical.
+func addingGroupOrder(_ signature: Bytes) throws -> Bytes {
+    let order = try bytes(hex: "edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010")
+    var sum = signature
+    var carry = 0
+    for index in 0..<32 {
+        carry += Int(signature[32 + index]) + Int(order[index])
+        sum[32 + index] = UInt8(carry & 0xff)
+        carry >>= 8
+    }
+    return sum
+}
+
 /// Every u-coordinate below 2²⁵⁵−19 whose multiples by a clamped scalar are zero (RFC 7748 §6.1).
 let lowOrderKeys: [String] = [
     "0000000000000000000000000000000000000000000000000000000000000000",
