@@ -25,6 +25,31 @@ struct StickinessTests {
         #expect(try await alice.outbox().count == 2)
     }
 
+    @Test func `C29 plaintext that is tried again stays out of a chat that has become encrypted`() async throws {
+        let (alice, bob) = try await pair()
+        let request = SendRequest(chat: bob.jid, body: "in clear", clientID: "p", plaintext: true)
+        let outbound = alice.outbound()
+        let row = try await alice.write { try outbound.accept(request, mayEncrypt: true, $0).message.id }
+        try await alice.write { _ = try $0.setState(row, .failed, reason: "bounced", now: Party.now) }
+        _ = try await alice.encrypt("hello", to: bob)
+        let before = try await alice.write { tx in
+            #expect(try tx.requeue(row, evenIfSent: true, now: Party.now))
+            try tx.setAwaitsKeys(true, message: row)
+            return try tx.outbox(account: outbound.own.account, limit: 100).count
+        }
+        let outcome = try await alice.write {
+            try outbound.encryptWaiting(in: bob.jid, held: false, $0).outcomes[row]
+        }
+        guard case .encryptionRequired? = outcome else {
+            Issue.record("it went on")
+            return
+        }
+        #expect(try await alice.outbox().count == before)
+        await #expect(throws: UserError.self) {
+            try await alice.write { try outbound.accept(request, mayEncrypt: true, $0) }
+        }
+    }
+
     @Test func `C29 plaintext that comes into an encrypted chat is marked and told`() async throws {
         let (alice, bob) = try await pair()
         let plain = try stanza("<message type='chat' id='p'><body>psst</body></message>")

@@ -24,6 +24,20 @@ struct VersionsTests {
         #expect(version(of: try await alice.encrypt("three", to: bob)) == .omemo2)
     }
 
+    /// slixmpp-omemo 2.2.0 completes a key exchange in omemo:2 and cannot read what comes then.
+    @Test func `an empty omemo 2 message is no sign that a device reads omemo 2`() async throws {
+        let (alice, bob) = try await pair([.legacy, .omemo2])
+        try await alice.meetOnly(.omemo2, bob)
+        try await bob.meetOnly(.omemo2, alice)
+        try await bob.receive(try await alice.encrypt("one", to: bob), from: alice.jid)
+        let answer = try #require(try await bob.outbox().first { version(of: $0) == .omemo2 })
+        let encrypted = try answer.onlyChild("encrypted", in: ProtocolVersion.omemo2.rawValue)
+        #expect(encrypted.child("payload", in: ProtocolVersion.omemo2.rawValue) == nil)
+        try await alice.receive(answer, from: bob.jid)
+        try await alice.meet(bob, versions: [.legacy, .omemo2])
+        #expect(version(of: try await alice.encrypt("two", to: bob)) == .legacy)
+    }
+
     @Test func `an omemo 2 message shows nothing in clear`() async throws {
         let (alice, bob) = try await pair([.omemo2])
         let message = try await alice.encrypt("a secret word", to: bob)

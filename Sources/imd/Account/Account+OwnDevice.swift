@@ -18,15 +18,7 @@ extension Account {
         while publishAgain {
             publishAgain = false
             do {
-                try await publishBundles()
-                for version in ProtocolVersion.allCases { try await publishList(version) }
-            } catch let error as StanzaError {
-                // A server without PEP still carries messages; encryption towards us will not work there.
-                log.error(
-                    "the device could not be published",
-                    metadata: ["condition": "\(error.condition.rawValue)"])
-                await append(
-                    .error(UserError(.notSupported, "the server does not publish this device's keys")))
+                try await publishKeys()
             } catch {
                 // Whoever asked meanwhile, on a new stream perhaps, is not answered by the end of an old one.
                 if publishAgain, bound != nil { continue }
@@ -35,27 +27,48 @@ extension Account {
         }
     }
 
-    private func publishBundles() async throws {
+    /// In each version for itself: a server that refuses the nodes of one may take those of the other.
+    private func publishKeys() async throws {
         let (own, now) = (own, Clock.now())
         var published: [ProtocolVersion: Element] = [:]
         for version in ProtocolVersion.allCases {
-            published[version] = try await item(
-                of: Bundle.node(version, device: own.device), jid,
-                id: Bundle.itemID(version, device: own.device))
+            do {
+                published[version] = try await item(
+                    of: Bundle.node(version, device: own.device), jid,
+                    id: Bundle.itemID(version, device: own.device))
+            } catch is StanzaError {
+                // Publishing it will say what is wrong.
+            }
         }
         let known = published.compactMap { try? Bundle($0.value, $0.key) }
         let bundles = try await persist { tx in
             for bundle in known { try Restoration(own: own, now: now).compare(with: bundle, tx) }
             return try tx.currentBundles(of: own, now: now)
         }
-        for bundle in bundles where published[bundle.version] != bundle.element {
-            let version = bundle.version
-            let item = PubSubItem(Bundle.itemID(version, device: own.device), bundle.element)
-            let node = Bundle.node(version, device: own.device)
-            switch version {
-            case .legacy: try await publish(item, to: node, PubSubOptions(.open))
-            case .omemo2: try await publishAmongOthers(item, to: node)
+        for bundle in bundles {
+            do {
+                if published[bundle.version] != bundle.element { try await publish(bundle) }
+                try await publishList(bundle.version)
+            } catch let error as StanzaError {
+                // A server without PEP still carries messages; encryption towards us will not work there.
+                log.error(
+                    "the device could not be published",
+                    metadata: [
+                        "version": "\(bundle.version.rawValue)", "condition": "\(error.condition.rawValue)",
+                    ])
+                await append(
+                    .error(UserError(.notSupported, "the server does not publish this device's keys")))
             }
+        }
+    }
+
+    private func publish(_ bundle: Bundle) async throws {
+        let version = bundle.version
+        let item = PubSubItem(Bundle.itemID(version, device: own.device), bundle.element)
+        let node = Bundle.node(version, device: own.device)
+        switch version {
+        case .legacy: try await publish(item, to: node, PubSubOptions(.open))
+        case .omemo2: try await publishAmongOthers(item, to: node)
         }
     }
 
@@ -94,14 +107,31 @@ extension Account {
     func editOwnList(
         _ version: ProtocolVersion, _ change: (inout OMEMO.DeviceList) -> Void
     ) async throws {
-        var list = try await publishedList(version, of: jid)
-        let before = list
+        var list: OMEMO.DeviceList
+        var before: OMEMO.DeviceList?
+        do {
+            list = try await publishedList(version, of: jid)
+            before = list
+        } catch is CodecError {
+            list = try await knownOwnList(version)
+            await append(.security(SecurityDetail(kind: .listDamaged, chat: jid.description)))
+        }
         change(&list)
         if list != before {
             try await publish(
                 PubSubItem("current", list.element), to: OMEMO.DeviceList.node(version), PubSubOptions(.open))
         }
         try await remember(list, of: jid)
+    }
+
+    /// What stood on the list before somebody made it unreadable.
+    private func knownOwnList(_ version: ProtocolVersion) async throws -> OMEMO.DeviceList {
+        let (id, jid) = (id, jid)
+        let devices = try await store.read { try $0.devices(account: id, jid: jid) }
+        var list = OMEMO.DeviceList(version)
+        list.devices = devices.filter { $0.isActive && $0.versions.contains(version) }
+            .map { OMEMO.DeviceList.Device(id: $0.address.device) }
+        return list
     }
 
     /// Publishes under these options; a node that exists with others is reconfigured first.

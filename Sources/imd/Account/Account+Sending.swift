@@ -45,6 +45,7 @@ extension Account {
         switch accepted.outcome {
         case .noTrustedDevice(let excluded)?: throw noTrustedDevice(request.chat, excluded)
         case .optedOut?: throw optedOut(request.chat)
+        case .encryptionRequired?: throw UserError.encryptionRequired(request.chat)
         default: break
         }
         flush()
@@ -120,7 +121,7 @@ extension Account {
             for row in held {
                 switch outcomes[row] {
                 case .enqueued?: released += 1
-                case .noTrustedDevice?, .optedOut?, .damaged?: cancelled += 1
+                case .noTrustedDevice?, .optedOut?, .encryptionRequired?, .damaged?: cancelled += 1
                 case .held?, .needs?, nil: break
                 }
             }
@@ -144,7 +145,8 @@ extension Account {
                 }
                 for (row, outcome) in outcomes {
                     switch outcome {
-                    case .noTrustedDevice, .optedOut, .damaged: waiters.reached(.failed, message: row)
+                    case .noTrustedDevice, .optedOut, .encryptionRequired, .damaged:
+                        waiters.reached(.failed, message: row)
                     case .enqueued, .held, .needs: break
                     }
                 }

@@ -58,7 +58,7 @@ extension Inbound {
             if incoming.direction == .in,
                 let optOut = content.payload("opt-out", in: content.version.rawValue)
             {
-                try take(optOut: optOut, in: incoming, tx)
+                try take(optOut: optOut, from: sender, encryption.trust, in: incoming, tx)
             }
         }
         guard !content.body.isEmpty else { return }
@@ -73,11 +73,17 @@ extension Inbound {
         effects.decided.formUnion(try messages.receive(message, from: sender, sentAt: sentAt, tx))
     }
 
-    /// The contact wants messages in clear. That takes a person's answer here (XEP-0384 §5.9).
-    private mutating func take(optOut element: Element, in incoming: Incoming, _ tx: Transaction) throws {
-        guard incoming.way != .history else { return }
+    /// The contact wants messages in clear. That takes a person's answer here (XEP-0384 §5.9). From a device that
+    /// would get nothing it stops nothing: a server may have added it.
+    private mutating func take(
+        optOut element: Element, from sender: DeviceAddress, _ trust: TrustLevel, in incoming: Incoming,
+        _ tx: Transaction
+    ) throws {
+        guard incoming.way != .history, trust != .distrusted else { return }
         let reason = element.child("reason", in: element.namespace)?.text
-        try tx.setOptOut(account: own.account, chat: incoming.chat, reason: reason, now: now)
+        if try policies.policy(for: sender.jid, account: own, tx).policy.receives(trust) {
+            try tx.setOptOut(account: own.account, chat: incoming.chat, reason: reason, now: now)
+        }
         let detail = SecurityDetail(kind: .optOut, chat: incoming.chat.description, reason: reason)
         try append(.security(detail), chat: incoming.chat, tx)
     }

@@ -118,6 +118,12 @@ extension Inbound {
                 try DecryptedContent(payload, message.version, of: incoming, own: own.jid)
             }
         }
+        // Some answer in omemo:2 without text and cannot read one.
+        if message.version == .omemo2, known?.sendsOmemo2 != true, case .success(let read)? = content,
+            !read.body.isEmpty
+        {
+            try tx.noteOmemo2(account: own.account, sender)
+        }
         if let used = decrypted.usedPreKey { try replace(preKey: used, tx) }
         return .success(
             Opened(
@@ -141,7 +147,6 @@ extension Inbound {
         }
         guard let device, let identityKey = device.identityKey else { return nil }
         if !device.isActive { effects.staleLists.append(sender.jid) }
-        if version == .omemo2, !device.sendsOmemo2 { try tx.noteOmemo2(account: own.account, sender) }
         if now - (device.lastReceivedAt ?? 0) >= Self.receivedResolution {
             try tx.touchReceived(account: own.account, sender, at: now)
         }

@@ -175,7 +175,10 @@ struct Inbound {
             if event.owner == own.jid { effects.isUnlisted = true }
             return
         }
-        guard let payload = item.payload, let list = try? OMEMO.DeviceList(payload, version) else { return }
+        guard let payload = item.payload, let list = try? OMEMO.DeviceList(payload, version) else {
+            if event.owner == own.jid { effects.isUnlisted = true }
+            return
+        }
         try DeviceLists(own: own, now: now).update(event.owner, list, tx)
         effects.currentLists.append(ListKey(owner: event.owner, version: version))
         if event.owner == own.jid, !list.ids.contains(own.device) { effects.isUnlisted = true }

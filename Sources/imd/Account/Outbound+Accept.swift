@@ -13,6 +13,7 @@ extension Outbound {
             guard known.state == .failed, try tx.requeue(known.id, now: now) else {
                 return Accepted(message: known, isDuplicate: true)
             }
+            if known.plaintext { try checkPlaintext(known.chat, tx) }
             return try enqueue(known, mayEncrypt: mayEncrypt, tx)
         }
         if request.plaintext { try checkPlaintext(request.chat, tx) }
@@ -27,10 +28,7 @@ extension Outbound {
 
     /// What was encrypted once stays encrypted until a person clears it for that chat (threat row 29).
     private func checkPlaintext(_ chat: JID, _ tx: Transaction) throws {
-        guard try tx.isEncrypted(account: own.account, chat: chat) else { return }
-        throw UserError(
-            .encryptionRequired, "the chat with \(chat) is encrypted",
-            hint: "to allow plaintext there: imctl encryption \(chat) --optional")
+        if try tx.isEncrypted(account: own.account, chat: chat) { throw UserError.encryptionRequired(chat) }
     }
 
     private func known(_ request: SendRequest, _ tx: Transaction) throws -> StoredMessage? {
@@ -79,10 +77,18 @@ extension Outbound {
             switch outcome {
             case .needs(let missing): return (outcomes, missing)
             case .enqueued: try tx.setAwaitsKeys(false, message: message.id)
-            case .held, .noTrustedDevice, .optedOut, .damaged: break
+            case .held, .noTrustedDevice, .optedOut, .encryptionRequired, .damaged: break
             }
             outcomes[message.id] = outcome
         }
         return (outcomes, [])
+    }
+}
+
+extension UserError {
+    static func encryptionRequired(_ chat: JID) -> UserError {
+        UserError(
+            .encryptionRequired, "the chat with \(chat) is encrypted",
+            hint: "to allow plaintext there: imctl encryption \(chat) --optional")
     }
 }

@@ -24,6 +24,8 @@ struct Outbound {
         case noTrustedDevice([ExcludedDevice])
         /// The contact asked for messages in clear, and no person has answered to that.
         case optedOut
+        /// It was to go in clear, and the chat has become encrypted since; it has failed.
+        case encryptionRequired
         /// What is stored is not what was accepted; it has failed.
         case damaged
     }
@@ -34,8 +36,13 @@ struct Outbound {
         var excluded: [ExcludedDevice] = []
     }
 
-    /// Puts the message into the outbox in clear. Only for a person's explicit command.
+    /// Puts the message into the outbox in clear. Only for a person's explicit command, and not once the chat is
+    /// encrypted: the command may be older than that (threat row 29).
     func enqueuePlaintext(_ message: StoredMessage, _ tx: Transaction) throws -> Outcome {
+        guard try !tx.isEncrypted(account: own.account, chat: message.chat) else {
+            try tx.setAwaitsKeys(true, message: message.id)
+            return try fail(message, "encryption-required", .encryptionRequired, tx)
+        }
         let stanza = MessageStanza.plain(message.body, to: message.chat, id: message.messageID)
         try tx.enqueue(account: own.account, stanza: stanza.xml(), message: message.id, now: now)
         return .enqueued(Delivery())
@@ -46,6 +53,8 @@ struct Outbound {
     func encrypt(_ message: StoredMessage, _ tx: Transaction) throws -> Outcome {
         guard !message.isDamaged else { return try fail(message, "damaged", .damaged, tx) }
         guard try tx.optOut(account: own.account, chat: message.chat) == nil else {
+            // It never left, so the same key may try again.
+            try tx.setAwaitsKeys(true, message: message.id)
             return try fail(message, "opted-out", .optedOut, tx)
         }
         let recipients = try recipients(for: message.chat, tx)

@@ -78,18 +78,17 @@ extension Outbound {
         _ device: DeviceRecord, _ policy: TrustPolicy, to recipients: inout Recipients, _ tx: Transaction
     ) throws {
         let address = device.address
-        for version in device.preferredVersions {
-            let record = try tx.usableSession(with: address, version, account: own.account, now: now)
-            guard let record, !record.isEmpty else { continue }
-            if isStale(device, record) {
-                recipients.stale.append((device, version, record))
-            } else {
-                recipients.add(device, version, record)
-            }
-            return
-        }
         var reason = ExclusionReason.noBundle
         for version in device.preferredVersions {
+            let record = try tx.usableSession(with: address, version, account: own.account, now: now)
+            if let record, !record.isEmpty {
+                if isStale(device, record) {
+                    recipients.stale.append((device, version, record))
+                } else {
+                    recipients.add(device, version, record)
+                }
+                return
+            }
             let key = BundleKey(address, version)
             if let failure = failures[key] {
                 reason = failure
