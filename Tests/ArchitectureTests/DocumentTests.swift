@@ -13,7 +13,8 @@ struct DocumentTests {
         var cited = 0
         for name in ["docs/SECURITY.md", "docs/RELIABILITY.md"] {
             let text = try String(contentsOf: root.appending(path: name), encoding: .utf8)
-            for match in text.matches(of: /`((?:(?!Tests\/)[A-Za-z0-9]+\/)?[A-Za-z0-9]+Tests|test_[a-z0-9_]+\.py)`/) {
+            let citation = /`((?:(?!Tests\/)[A-Za-z0-9]+\/)?[A-Za-z0-9]+Tests|test_[a-z0-9_]+\.py)`/
+            for match in text.matches(of: citation) {
                 let test = match.1.hasSuffix(".py") ? "Interop/\(match.1)" : "\(match.1).swift"
                 let isThere = files.contains { $0 == test || $0.hasSuffix("/\(test)") }
                 #expect(isThere, "\(name) cites \(match.1)")

@@ -25,7 +25,7 @@ struct StickinessTests {
         #expect(try await alice.outbox().count == 2)
     }
 
-    @Test func `C29 plaintext that is tried again stays out of a chat that has become encrypted`() async throws {
+    @Test func `C29 plaintext that is tried again stays out of a chat encrypted since`() async throws {
         let (alice, bob) = try await pair()
         let request = SendRequest(chat: bob.jid, body: "in clear", clientID: "p", plaintext: true)
         let outbound = alice.outbound()
