@@ -229,7 +229,8 @@ def fanout(ours, c):
         took = ours[f"fanout_{devices}_us"]
         row(
             f"one text to {devices} devices: imd / as many encrypts of C",
-            f"{took / 1e3:.1f} / {c['encrypt_us'] * devices / 1e3:.1f} ms", "aim: no slower (sessions loaded, stanza written, sessions stored)")
+            f"{took / 1e3:.1f} / {c['encrypt_us'] * devices / 1e3:.1f} ms",
+            "aim: no slower (sessions loaded, stanza written, sessions stored)")
     row("  the stanza for 1500", f"{ours['fanout_1500_bytes'] / 1024:.0f} KiB", "(many servers take 256 KiB)")
 
 

@@ -64,10 +64,13 @@ extension Transaction {
         let devices = try devices(account: account, jid: address.jid)
         let since = devices.first { $0.address == address }?.firstSeenAt ?? now
         let others = devices.filter { $0.address != address }
+        // A key may be verified before its device was seen, or after it was forgotten.
+        let isPinned = try hasVerifiedKey(account: account, jid: address.jid)
         // A damaged device may be one that was verified: then nobody else is trusted blindly.
         return policy.levelForNewDevice(
-            among: others.map { $0.isDamaged ? .verified : $0.trust },
-            isFirstContact: !others.contains { $0.identityKey != nil && $0.firstSeenAt < since })
+            among: others.map { $0.isDamaged ? .verified : $0.trust } + (isPinned ? [.verified] : []),
+            isFirstContact: !isPinned
+                && !others.contains { $0.identityKey != nil && $0.firstSeenAt < since })
     }
 
     /// As above, with the trust for a new key given.

@@ -81,6 +81,14 @@ extension Transaction {
         ) { decision($0, account: account) } ?? nil
     }
 
+    /// Whether a key of this person is verified, be its device known or not.
+    func hasVerifiedKey(account: Int64, jid: JID) throws(StoreError) -> Bool {
+        try first(
+            "SELECT 1 FROM trustDecision WHERE account = ? AND jid = ? AND trust = ? LIMIT 1", account,
+            jid.bare, TrustLevel.verified.rawValue
+        ) { _ in true } ?? false
+    }
+
     /// Everything that was decided, by JID and key.
     public func decisions(account: Int64) throws(StoreError) -> [TrustDecision] {
         try rows("\(Self.selectDecisions) WHERE account = ? ORDER BY jid, curve25519", account) {

@@ -2,7 +2,8 @@
 
 import LocalAPI
 
-/// `JID FINGERPRINT LEVEL` and `policy JID|* POLICY`, one a line; `#` begins a comment.
+/// `JID FINGERPRINT LEVEL` and `policy JID|* POLICY`, one a line; a word that begins with `#`, and is no JID, begins
+/// a comment.
 struct TrustFile: Equatable {
     var entries: [TrustEntry] = []
     var policies: [PolicyEntry] = []
@@ -14,9 +15,11 @@ struct TrustFile: Equatable {
 
     /// - Throws: `.badText` naming the line.
     init(_ text: String, path: String) throws(UserError) {
-        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
         for (index, line) in lines.enumerated() {
-            let words = line.prefix { $0 != "#" }.split(whereSeparator: \.isWhitespace).map(String.init)
+            // Behind a gateway to IRC a JID may begin with `#`.
+            let words = line.split(whereSeparator: \.isWhitespace)
+                .prefix { !$0.hasPrefix("#") || $0.contains("@") }.map(String.init)
             if words.isEmpty { continue }
             let fail = { (what: String) in
                 UserError(

@@ -161,7 +161,6 @@ class Profanity:
         self.shows(f"{jid}'s OMEMO fingerprint: ")
         return fingerprints(self.screen(), f"{jid}'s OMEMO fingerprint: ")
 
-
     def begin_sessions(self, jid, count):
         """With so many devices that are on the list by now: in a chat that goes on it begins none."""
         for _ in range(10):  # the list may still be on its way

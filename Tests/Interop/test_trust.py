@@ -334,6 +334,11 @@ def test_the_drawn_qr_code_is_the_link(archive, contact, whose):
     with daemon(archive) as imd:
         jid = contact.user.jid if whose == "theirs" else imd.user.jid
         named = [jid] if whose == "theirs" else []
+        if named:  # what nobody has verified is vouched for by nobody
+            done = imd.imctl("device", "qr", "--uri", jid)
+            assert done.returncode != 0 and done.stdout == "", done
+            assert_explained(done.stderr)
+            imd.ok("device", "verify", jid, "--fingerprint", contact.own["fingerprint"])
         printed = imd.ok("device", "qr", "--uri", *named).strip()
         device, fingerprint = {
             "ours": (imd.call("account.list")["accounts"][0]["device"], imd.fingerprint()),

@@ -50,6 +50,23 @@ struct DeviceCommandTests {
                 """)
     }
 
+    @Test func `a file with the line ends of Windows, and a JID with a number sign, are read`() throws {
+        let daemon = try FakeDaemon()
+        let file = daemon.folder + "/trust.imd"
+        let text =
+            "# from git\r\n#ops%irc@gw.example.org \(key) verified # ours\r\na#b@example.org \(other) blind\r\n"
+        try text.write(toFile: file, atomically: true, encoding: .utf8)
+        let imctl = try Imctl(["device", "trust", "--import", file], daemon)
+        let params = try daemon.accept().answer(
+            TrustImport.self, .init(changed: 2, released: 0, cancelled: 0))
+        #expect(imctl.status() == 0)
+        #expect(
+            params.entries == [
+                .init(jid: "#ops%irc@gw.example.org", fingerprint: key, trust: .verified),
+                .init(jid: "a#b@example.org", fingerprint: other, trust: .blind),
+            ])
+    }
+
     @Test(arguments: [
         "bob@example.org", "bob@example.org 00 verified", "bob@example.org KEY loudly", "policy * never",
         "bob@example.org KEY verified twice",

@@ -31,6 +31,24 @@ import XMPP
         }
     }
 
+    /// A server must not slip a device in because the verified one has not been seen yet, or was forgotten.
+    @Test(arguments: [TrustPolicy.btbv, .tofu])
+    func `C30 a verified key ends blind trust also before its device is known`(_ policy: TrustPolicy)
+        async throws
+    {
+        let (test, pinned, foreign) = (try await TestStore(), identity().publicKey, identity().publicKey)
+        try await test.write { [address] tx, account in
+            try tx.decide(
+                .verified, account: account, jid: address.jid, key: pinned.curve25519, source: .imported,
+                now: 1)
+            try tx.setIdentity(account: account, address, foreign, policy: policy, now: 2)
+            try #expect(tx.device(account: account, address)?.trust == .undecided)
+            let own = DeviceAddress(jid: address.jid, device: address.device + 1)
+            try tx.setIdentity(account: account, own, pinned, policy: policy, now: 3)
+            try #expect(tx.device(account: account, own)?.trust == .verified)
+        }
+    }
+
     @Test func `a decision that is not what was stored is none, and the check tells it`() async throws {
         let (test, key) = (try await TestStore(), identity().publicKey)
         try await test.write { [address] tx, account in

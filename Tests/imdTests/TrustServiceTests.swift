@@ -164,10 +164,17 @@ struct TrustServiceTests {
         #expect(result.qr == QRCode(result.uri)?.rows)
     }
 
-    @Test func `a contact's link holds the listed devices whose keys are known`() async throws {
+    @Test func `a contact's link holds the listed devices that are verified`() async throws {
         let (alice, first, second) = try await known()
         try await alice.learn(.legacy, [first.own.device, 77], of: first.jid)
         let account = try await alice.account()
+        await expect(.noSuchDevice) { try await account.uri(DeviceURI.Params(jid: "bob@example.org")) }
+        for key in [first.key, second.key] {
+            try await alice.write { [own = alice.own] tx in
+                _ = try tx.decide(
+                    .verified, account: own.account, jid: first.jid, key: key, source: .person, now: 1)
+            }
+        }
         let result = try await account.uri(DeviceURI.Params(jid: "bob@example.org"))
         #expect(try VerificationURI(result.uri).keys == [first.own.device: first.key])
         #expect(result.qr == nil)

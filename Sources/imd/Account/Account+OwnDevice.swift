@@ -45,6 +45,7 @@ extension Account {
             for bundle in known { try Restoration(own: own, now: now).compare(with: bundle, tx) }
             return try tx.currentBundles(of: own, now: now)
         }
+        var isRefused = false
         for bundle in bundles {
             do {
                 if published[bundle.version] != bundle.element { try await publish(bundle) }
@@ -56,10 +57,11 @@ extension Account {
                     metadata: [
                         "version": "\(bundle.version.rawValue)", "condition": "\(error.condition.rawValue)",
                     ])
-                await append(
-                    .error(UserError(.notSupported, "the server does not publish this device's keys")))
+                isRefused = true
             }
         }
+        guard isRefused else { return }
+        await append(.error(UserError(.notSupported, "the server does not publish this device's keys")))
     }
 
     private func publish(_ bundle: Bundle) async throws {

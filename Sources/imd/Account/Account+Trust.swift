@@ -153,8 +153,8 @@ extension Account {
         var keys: [UInt32: PublicKey] = [:]
         if person == jid { keys[own.device] = own.identity.publicKey.curve25519 }
         for device in try await devices(of: person) where device.isActive && device.address != own.address {
-            // A link to ourselves vouches for what it holds.
-            guard let key = device.identityKey, person != jid || device.trust == .verified else { continue }
+            // A link vouches for what it holds: who scans it takes all of it for verified.
+            guard let key = device.identityKey, device.trust == .verified else { continue }
             keys[device.address.device] = key.curve25519
         }
         guard !keys.isEmpty else { throw noSuchDevice(nil, of: person) }

@@ -97,8 +97,8 @@ struct Decisions {
     }
 
     /// Whether a trust message may change what was decided before. Servers can hold messages back and deliver them in
-    /// another order, so an older word does not undo a newer one, and what a person refused here only a person
-    /// accepts.
+    /// another order, so an older word does not undo a newer one, and what a person refused here, or in a file, only a
+    /// person accepts.
     ///
     /// - Parameter saidAt: what the message says of its time; nil if that is not known.
     func counts(_ said: KeyDecision, saidAt: Int64?, _ tx: Transaction) throws -> Bool {
@@ -109,7 +109,7 @@ struct Decisions {
             }
         }
         if known.level == said.level { return false }
-        if known.level == .distrusted, known.source == .person { return false }
+        if known.level == .distrusted, known.source != .trustMessage { return false }
         if known.level == .distrusted { return saidAt.map { $0 > known.decidedAt } ?? false }
         guard let saidAt else { return true }
         return saidAt >= known.decidedAt
