@@ -57,7 +57,7 @@ public final class Store: Sendable {
         }
     }
 
-    /// Before the file is opened for writing, which changes it.
+    /// Before the file is opened for writing, which changes it: GRDB makes a table and drops it again.
     private static func key(of path: String, isNew: Bool, _ unlock: Unlock) throws -> WrappedKey {
         guard !isNew else { return try WrappedKey.unlock(nil, unlock) }
         var configuration = Configuration()
@@ -65,7 +65,14 @@ public final class Store: Sendable {
         configuration.busyMode = .timeout(5)
         let queue = try DatabaseQueue(path: path, configuration: configuration)
         defer { try? queue.close() }
-        return try queue.read { try WrappedKey.unlock($0, unlock) }
+        return try queue.read { database in
+            let key = try WrappedKey.unlock(database, unlock)
+            // Without its accounts imd does not run.
+            if try Int.fetchOne(database, sql: "PRAGMA user_version") == Migrations.all.count {
+                _ = try Transaction(database, key.sealing).accounts()
+            }
+            return key
+        }
     }
 
     /// What was in clear before it was sealed is still in the file's free places, until all of it is written anew.

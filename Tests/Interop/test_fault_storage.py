@@ -294,12 +294,13 @@ def test_one_flipped_bit_in_a_row_is_told_and_stops_nothing_else(conversation, t
     if table == "outbox":
         leave_one_in_the_outbox(imd, peer)
     flip_one(imd, table, column)
-    log = len(imd.log())
+    log, before = len(imd.log()), digest(imd.database)
     imd.process = imd.spawn()
     until(lambda: imd.process.poll() is not None or answers(imd), 30, "imd answers or ends")
     if imd.process.poll() is not None:
         assert imd.process.returncode in (IOERR, CONFIG), imd.log()[log:]
         assert_explained(imd.log()[log:])
+        assert digest(imd.database) == before, "a refused database is left alone"
         return
     if table == "outbox":  # it is not sent as it is, and the message says why
         until(lambda: [m.get("reason") for m in imd.call("outbox.list", failed=True)["messages"]] == ["damaged"],
