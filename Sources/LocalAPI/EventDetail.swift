@@ -38,13 +38,19 @@ public struct StateDetail: Documented, Equatable {
     public var state: DeliveryState
     /// Why it failed.
     public var reason: String?
+    /// Who cannot read it.
+    public var excluded: [ExcludedDevice]?
 
     /// From its parts.
-    public init(chat: String, id: String, state: DeliveryState, reason: String? = nil) {
+    public init(
+        chat: String, id: String, state: DeliveryState, reason: String? = nil,
+        excluded: [ExcludedDevice]? = nil
+    ) {
         self.chat = chat
         self.id = id
         self.state = state
         self.reason = reason
+        self.excluded = excluded
     }
 
     /// The members on the wire.
@@ -53,6 +59,9 @@ public struct StateDetail: Documented, Equatable {
         Field("id", .string, "id of the message"),
         Field("state", .word(DeliveryState.self), "how far the message is now"),
         .optional("reason", .string, "why it failed"),
+        .optional(
+            "excluded", .array(.object(ExcludedDevice.self)),
+            "the devices that cannot read it, and why; of a message that waits or failed"),
     ]
 }
 
@@ -333,6 +342,8 @@ public struct SecurityDetail: Documented, Equatable {
         case devicesGone = "devices-gone"
         /// Another client took this device off the account's own list; it has been put back.
         case listDamaged = "list-damaged"
+        /// A device list names more devices than imd writes to: results of messages name those left out.
+        case tooManyDevices = "too-many-devices"
     }
 
     /// What happened.
@@ -358,7 +369,8 @@ public struct SecurityDetail: Documented, Equatable {
             "kind", .word(Kind.self),
             """
             what happened: a message came in clear into an encrypted chat, the contact asks for messages in clear, all \
-            of its devices are gone from its lists, or this device had been taken off the list of the account
+            of its devices are gone from its lists, this device had been taken off the list of the account, or a list \
+            names more devices than imd writes to
             """),
         Field("chat", .jid, "bare JID of the chat, or of the account itself"),
         .optional("id", .string, "id of the message, where it is about one"),

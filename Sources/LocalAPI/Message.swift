@@ -82,6 +82,30 @@ public struct Encryption: Documented, Equatable {
     ]
 }
 
+/// A device that cannot read a message of ours.
+public struct ExcludedDevice: Documented, Equatable {
+    /// Whose it is.
+    public var jid: String
+    /// OMEMO device id.
+    public var device: UInt32
+    /// Why.
+    public var reason: String
+
+    /// A device from its parts.
+    public init(jid: String, device: UInt32, reason: String) {
+        self.jid = jid
+        self.device = device
+        self.reason = reason
+    }
+
+    /// The members on the wire.
+    public static let fields: [Field] = [
+        Field("jid", .jid, "whose device it is"),
+        Field("device", .device, "OMEMO device id"),
+        Field("reason", .string, "why it was left out"),
+    ]
+}
+
 /// What is out of the ordinary with a message.
 public enum MessageWarning: String, Codable, CaseIterable, Sendable {
     /// It came in clear into a chat that is encrypted.
@@ -114,13 +138,15 @@ public struct Message: Documented, Equatable {
     public var damaged: Bool?
     /// What is out of the ordinary with it.
     public var warning: MessageWarning?
+    /// Who cannot read it; only in `message.get`.
+    public var excluded: [ExcludedDevice]?
 
     /// From its parts.
     public init(
         account: String, chat: String, from: String, direction: Direction, body: String,
         encryption: Encryption?,
         id: String, at: Timestamp, state: DeliveryState? = nil, reason: String? = nil, damaged: Bool? = nil,
-        warning: MessageWarning? = nil
+        warning: MessageWarning? = nil, excluded: [ExcludedDevice]? = nil
     ) {
         self.account = account
         self.chat = chat
@@ -134,10 +160,12 @@ public struct Message: Documented, Equatable {
         self.reason = reason
         self.damaged = damaged
         self.warning = warning
+        self.excluded = excluded
     }
 
     enum CodingKeys: String, CodingKey {
-        case account, chat, from, direction, body, encryption, id, at, state, reason, damaged, warning
+        case account, chat, from, direction, body, encryption, id, at, state, reason, damaged, warning,
+            excluded
     }
 
     /// Writes the members in order; `encryption` is null for plaintext, never left out.
@@ -155,6 +183,7 @@ public struct Message: Documented, Equatable {
         try container.encodeIfPresent(reason, forKey: .reason)
         try container.encodeIfPresent(damaged, forKey: .damaged)
         try container.encodeIfPresent(warning, forKey: .warning)
+        try container.encodeIfPresent(excluded, forKey: .excluded)
     }
 
     /// The members on the wire.
@@ -171,5 +200,8 @@ public struct Message: Documented, Equatable {
         .optional("reason", .string, "why it failed; not in events"),
         .optional("damaged", .boolean, "true when the stored message does not match its checksum"),
         .optional("warning", .word(MessageWarning.self), "what is out of the ordinary with the message"),
+        .optional(
+            "excluded", .array(.object(ExcludedDevice.self)),
+            "the devices that cannot read a message of ours, and why; only in message.get"),
     ]
 }

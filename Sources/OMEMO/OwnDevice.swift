@@ -132,6 +132,18 @@ extension OwnDevice {
             || (now - createdAt).magnitude >= signedPreKeyPeriod.magnitude
     }
 
+    /// How long to wait before looking again whether it is time for the next signed pre-key, in milliseconds: at most
+    /// a day, for clocks are set and machines sleep.
+    ///
+    /// - Parameters:
+    ///   - createdAt: when the published one was made, Unix milliseconds.
+    ///   - now: Unix milliseconds.
+    public static func signedPreKeyDelay(createdAt: Int64, now: Int64) -> Int64 {
+        let day: Int64 = 24 * 60 * 60 * 1000
+        guard !signedPreKeyIsDue(createdAt: createdAt, now: now) else { return 0 }
+        return min(day, createdAt + signedPreKeyPeriod - now)
+    }
+
     static func id(after last: UInt32?) -> UInt32 {
         guard let last, last < DeviceAddress.devices.upperBound else { return 1 }
         return last + 1

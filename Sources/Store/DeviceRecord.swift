@@ -21,7 +21,7 @@ public struct DeviceRecord: Sendable {
     /// When its session was last replaced because it did not work, Unix milliseconds.
     public let healedAt: Int64?
     /// As it stands in the device list.
-    let published: OMEMO.DeviceList.Device
+    public let published: OMEMO.DeviceList.Device
     /// Whether key and trust are not what was stored: they count as unknown and undecided until the key is
     /// seen again and a person decides.
     public var isDamaged = false
@@ -40,16 +40,16 @@ extension DeviceRecord {
 
 /// What a device list changed, both versions of the protocol taken together.
 public struct DeviceListChange: Equatable, Sendable {
-    /// Whether no list of this owner was known before in this version.
-    public let isFirst: Bool
     /// Ids that are on a list now and were on none before.
     public let added: [UInt32]
     /// Ids that were on a list and are on none any more.
     public let removed: [UInt32]
     /// Whether devices were listed before, and none is now.
     public var emptied = false
-    /// How many ids of the list were not taken: see `Transaction.maxDevices`.
-    public var ignored = 0
+    /// Ids of the list that were not taken: see `Transaction.maxDevices`.
+    public var ignored: [UInt32] = []
+    /// Whether some of those were not ignored before.
+    public var ignoresMore = false
 }
 
 /// How an identity key compares with the one that is stored.

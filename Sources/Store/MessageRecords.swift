@@ -104,6 +104,8 @@ public struct StoredMessage: Hashable, Sendable, Identifiable {
     public let markable: Bool
     /// Whether it came in clear into a chat that is encrypted.
     public var downgraded = false
+    /// The devices that cannot read it, as a JSON array; nil if there are none. Only of our own.
+    public internal(set) var excluded: String?
     /// Whether the row is not what was stored: the other members are what is left of it. Show it, never send
     /// it.
     public internal(set) var isDamaged = false

@@ -93,6 +93,17 @@ extension Transaction {
         try appendStateEvents(messages: list, now: now)
     }
 
+    /// Notes which devices cannot read a message. The `state` events of a message that waits or failed name them.
+    /// - Parameter excluded: a JSON array, as the API shows it; nil for none.
+    public func setExcluded(_ excluded: String?, message: Int64) throws(StoreError) {
+        try run("UPDATE message SET excluded = ?2 WHERE id = ?1", message, excluded)
+    }
+
+    /// Tells once more what state a message is in: something else about it is news.
+    public func tellState(_ message: Int64, now: Int64) throws(StoreError) {
+        try appendStateEvents(messages: jsonArray([message]), now: now)
+    }
+
     /// One event per message, with the state it is in now.
     /// - Parameter messages: a JSON array of rows.
     func appendStateEvents(messages: String, now: Int64) throws(StoreError) {
@@ -100,9 +111,13 @@ extension Transaction {
             """
             INSERT INTO event (account, type, chat, message, detail, at)
             SELECT m.account, 'state', m.chat, m.id,
-              CASE WHEN m.reason IS NULL
+              CASE WHEN m.reason IS NULL AND m.excluded IS NULL
                 THEN json_object('chat', m.chat, 'id', coalesce(m.clientID, m.messageID), 'state', m.state)
-                ELSE json_object('chat', m.chat, 'id', coalesce(m.clientID, m.messageID), 'state', m.state, 'reason', m.reason)
+                ELSE json_patch(
+                  json_object('chat', m.chat, 'id', coalesce(m.clientID, m.messageID), 'state', m.state),
+                  json_object('reason', m.reason, 'excluded',
+                    CASE WHEN m.state IN ('held', 'queued', 'failed') AND json_valid(m.excluded)
+                      THEN json(m.excluded) END))
               END, ?2
             FROM json_each(?1) j CROSS JOIN message m ON m.id = j.value ORDER BY j.key
             """, messages, now)

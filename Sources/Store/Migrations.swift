@@ -17,6 +17,7 @@ enum Migrations {
         Migration(name: "0001 accounts, keys, messages, events", sql: accountsToEvents),
         Migration(name: "0002 resumption, archive, retention", sql: resumptionToRetention),
         Migration(name: "0003 versions, trust, sealing", sql: versionsToSealing, code: SealingMigration.run),
+        Migration(name: "0004 what waits for later", sql: exclusionsToUnaddressed),
     ]
 
     /// - Parameter key: of the database; nil to look at one only.
@@ -310,5 +311,31 @@ extension Migrations {
 
         ALTER TABLE message ADD COLUMN downgraded INTEGER NOT NULL DEFAULT 0;
         CREATE INDEX messageHeld ON message (account, chat) WHERE state = 'held';
+        """
+}
+
+extension Migrations {
+    /// `excluded` and `ignored` are JSON arrays; `detail` is that of the event to come.
+    fileprivate static let exclusionsToUnaddressed = """
+        ALTER TABLE message ADD COLUMN excluded TEXT;
+        ALTER TABLE deviceList ADD COLUMN ignored TEXT;
+
+        CREATE TABLE brokenSession (
+          account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
+          jid TEXT NOT NULL,
+          device INTEGER NOT NULL,
+          version TEXT NOT NULL,
+          PRIMARY KEY (account, jid, device, version)
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE unaddressed (
+          id INTEGER PRIMARY KEY AUTOINCREMENT,
+          account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
+          chat TEXT NOT NULL,
+          direction TEXT NOT NULL,
+          messageID TEXT,
+          detail TEXT NOT NULL,
+          at INTEGER NOT NULL
+        ) STRICT;
         """
 }

@@ -53,7 +53,7 @@ extension Transaction {
     ) throws(StoreError) -> Bool {
         let changed = try run(
             """
-            UPDATE message SET state = 'queued', reason = NULL, awaitsKeys = 0
+            UPDATE message SET state = 'queued', reason = NULL, excluded = NULL, awaitsKeys = 0
             WHERE id = ?1 AND direction = 'out' AND state = 'failed' AND (awaitsKeys OR ?2)
             """, message, evenIfSent)
         if changed > 0 { try appendStateEvents(messages: jsonArray([message]), now: now) }

@@ -6,7 +6,8 @@ extension StoredMessage {
     /// In the order in which `init(_:from:)` reads them; `m` is the message table.
     static let columns = """
         m.id, m.account, m.messageID, m.chat, m.sender, m.direction, m.body, m.protocol, m.device, m.fingerprint, \
-        m.trust, m.plaintext, m.state, m.reason, m.clientID, m.stanzaID, m.sentAt, m.storedAt, m.markable, m.downgraded, m.checksum
+        m.trust, m.plaintext, m.state, m.reason, m.clientID, m.stanzaID, m.sentAt, m.storedAt, m.markable, m.downgraded, \
+        m.excluded, m.checksum
         """
 
     /// One damaged row must not hide the others of its chat, nor hold up the event log: what cannot be read
@@ -36,10 +37,11 @@ extension StoredMessage {
         storedAt = row.integer(first + 17)
         markable = row.bool(first + 18)
         downgraded = row.bool(first + 19)
+        excluded = row.optionalText(first + 20)
         let isReadable =
             chat != nil && sender != nil && direction != nil && state != nil
             && (encryption != nil || row.isNull(first + 7))
-        isDamaged = !isReadable || !matchesChecksum(row, first + 20)
+        isDamaged = !isReadable || !matchesChecksum(row, first + 21)
     }
 
     private static func encryption(_ row: Row, from first: Int32) -> MessageEncryption? {

@@ -50,12 +50,18 @@ struct SendCommand: ParsableCommand {
             Output.line(Output.safe(result.id))
         }
         try Output.flush()
-        for device in result.excluded where result.state != .held {
-            Output.diagnose(
-                "warning",
-                "device \(device.device) of \(device.jid) cannot read this message: \(device.reason)")
-        }
+        if result.state != .held { warn(of: result.excluded) { "cannot read this message: \($0)" } }
         try check(result)
+    }
+
+    private func warn(of devices: [ExcludedDevice], _ what: (String) -> String) {
+        for device in devices.prefix(8) {
+            Output.diagnose(
+                "warning", "device \(device.device) of \(device.jid) \(what(device.reason))")
+        }
+        if devices.count > 8 {
+            Output.diagnose("warning", "and \(devices.count - 8) more; --json names them all")
+        }
     }
 
     /// 128 random bits.
@@ -118,10 +124,7 @@ struct SendCommand: ParsableCommand {
 extension SendCommand {
     /// It goes out by itself once a person has decided.
     private func held(_ result: MessageSend.Result) -> ExitCode {
-        for device in result.excluded where device.jid == result.chat {
-            Output.diagnose(
-                "warning", "device \(device.device) of \(device.jid) is not trusted: \(device.reason)")
-        }
+        warn(of: result.excluded.filter { $0.jid == result.chat }) { "is not trusted: \($0)" }
         Output.diagnose("error", "the message is held until you decide about the devices of \(result.chat)")
         Output.diagnose(
             "hint",

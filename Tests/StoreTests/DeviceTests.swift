@@ -76,9 +76,11 @@ import XMPP
         try await test.write { [address] tx, account in
             let jid = address.jid
             let first = try tx.setDeviceList(account: account, jid: jid, list(ids), now: 1)
-            #expect(first.added == Array(1...100) && first.ignored == 9_900)
+            #expect(first.added == Array(1...100) && first.ignored == Array(101...1_100) && first.ignoresMore)
             let again = try tx.setDeviceList(account: account, jid: jid, list(ids), now: 2)
-            #expect(again == DeviceListChange(isFirst: false, added: [], removed: [], ignored: 9_900))
+            #expect(again.added.isEmpty && again.removed.isEmpty && again.ignored == first.ignored)
+            #expect(!again.ignoresMore)
+            try #expect(tx.ignoredDevices(account: account, jid: jid) == Array(101...1_100))
             let turned = try tx.setDeviceList(account: account, jid: jid, list(ids.reversed()), now: 3)
             #expect(turned.added.first == 10_000 && turned.added.count == 100 && turned.removed.count == 100)
             try #expect(tx.devices(account: account, jid: jid).count == 100)
@@ -87,7 +89,31 @@ import XMPP
                     == .full)
             try #expect(tx.device(account: account, address) == nil)
             let other = try JID("nurse@example.com")
-            try #expect(tx.setDeviceList(account: account, jid: other, list([1]), now: 5).ignored == 0)
+            try #expect(tx.setDeviceList(account: account, jid: other, list([1]), now: 5).ignored.isEmpty)
+        }
+    }
+
+    @Test func `a device that is known or decided on is taken before any new one of a long list`()
+        async throws
+    {
+        let test = try await TestStore()
+        let (known, verified, stranger) = (try device(9_001), try device(9_002), try device(9_003))
+        try await test.write { tx, account in
+            _ = try tx.setDeviceList(account: account, jid: known.jid, list([9_001, 9_002, 9_003]), now: 1)
+            for address in [known, verified] {
+                try tx.setIdentity(account: account, address, identity().publicKey, policy: .btbv, now: 1)
+            }
+            try tx.setTrust(.verified, account: account, verified, source: .person, now: 1)
+            let ids = (1...200).map { UInt32($0) } + [9_003, 9_001, 9_002]
+            let change = try tx.setDeviceList(account: account, jid: known.jid, list(ids), now: 2)
+            #expect(change.removed == [9_003] && change.ignored.contains(9_003))
+            #expect(change.ignored.count == 103 && change.ignoresMore)
+            try #expect(tx.device(account: account, known)?.isActive == true)
+            try #expect(tx.device(account: account, verified)?.isActive == true)
+            try #expect(tx.device(account: account, stranger)?.isActive != true)
+            // In the other version's list it may be all the same; then it is written to.
+            _ = try tx.setDeviceList(account: account, jid: known.jid, list([1]), now: 3)
+            try #expect(tx.ignoredDevices(account: account, jid: known.jid).isEmpty)
         }
     }
 
@@ -107,13 +133,13 @@ import XMPP
             try tx.touchReceived(account: account, heard, at: 50)
             let change = try tx.setDeviceList(
                 account: account, jid: kept.jid, list((11...107).map { UInt32($0) }), now: 60)
-            #expect(change.added.count == 97 && change.ignored == 0)
+            #expect(change.added.count == 97 && change.ignored.isEmpty)
             try #expect(tx.device(account: account, silent) == nil)
             try #expect(tx.session(account: account, silent, .legacy) == nil)
             try #expect(tx.session(account: account, heard, .legacy) != nil)
             let second = try tx.setDeviceList(
                 account: account, jid: kept.jid, list((201...300).map { UInt32($0) }), now: 70)
-            #expect(second.added.count == 98 && second.ignored == 2)
+            #expect(second.added.count == 98 && second.ignored == [299, 300])
             try #expect(tx.device(account: account, kept)?.trust == .verified)
             try #expect(tx.device(account: account, refused)?.trust == .distrusted)
             try #expect(tx.devices(account: account, jid: kept.jid).count == 100)

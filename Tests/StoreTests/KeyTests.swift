@@ -216,14 +216,14 @@ import XMPP
         try await test.write { [address] tx, account in
             let jid = address.jid
             let first = try tx.setDeviceList(account: account, jid: jid, list([3, 1, 3]), now: 10)
-            #expect(first == DeviceListChange(isFirst: true, added: [3, 1], removed: []))
+            #expect(first == DeviceListChange(added: [3, 1], removed: []))
             let key = identity().publicKey
             try tx.setIdentity(
                 account: account, DeviceAddress(jid: jid, device: 1), key, trust: .verified, now: 11)
             let second = try tx.setDeviceList(account: account, jid: jid, list([2, 3]), now: 20)
-            #expect(second == DeviceListChange(isFirst: false, added: [2], removed: [1]))
+            #expect(second == DeviceListChange(added: [2], removed: [1]))
             let third = try tx.setDeviceList(account: account, jid: jid, list([1, 2, 3]), now: 30)
-            #expect(third == DeviceListChange(isFirst: false, added: [1], removed: []))
+            #expect(third == DeviceListChange(added: [1], removed: []))
             let devices = try tx.devices(account: account, jid: jid)
             #expect(devices.map(\.address.device) == [1, 2, 3] && devices.allSatisfy(\.isActive))
             #expect(devices[0].identityKey == key && devices[0].trust == .verified)

@@ -180,6 +180,39 @@ struct ArchiveTests {
         #expect(next == 102)
     }
 
+    @Test(arguments: ProtocolVersion.allCases)
+    func `a published bundle that cannot be ours gives up nothing`(_ version: ProtocolVersion) async throws {
+        let (alice, bob) = try await pair()
+        _ = try await alice.encrypt("known", to: bob)
+        let own = alice.own
+        let ours = try await alice.bundle(version)
+        let foreign = try await bob.bundle(version)
+        let forged = try [UInt32(1 << 30) + 1, .max >> 1].map { try ours.renumbered($0) }
+        for published in [foreign] + forged {
+            try await alice.write { try Restoration(own: own, now: Party.now).compare(with: published, $0) }
+        }
+        #expect(try await alice.events(.error).isEmpty)
+        let again = try await alice.bundle(version)
+        #expect(again == ours)
+    }
+
+    @Test func `the highest ids that are believed leave room for others`() async throws {
+        let (alice, _) = try await pair()
+        let own = alice.own
+        let published = try await alice.bundle().renumbered(1 << 30)
+        try await alice.write { try Restoration(own: own, now: Party.now).compare(with: published, $0) }
+        #expect(try await alice.events(.error).count == 1)
+        for _ in 0..<3 {
+            let bundle = try await alice.bundle()
+            #expect(bundle.preKeys.count == 100)
+            #expect(bundle.signedPreKeyID == 1 << 30 + 1)
+            try await alice.write { tx in
+                let id = try #require(try tx.allPreKeys(account: own.account).last?.id)
+                try tx.replacePreKey(id, with: fresh(), account: own.account)
+            }
+        }
+    }
+
     @Test func `a key used twice while the archive is read opens both messages`() async throws {
         let bob = try await Party("bob@example.org")
         let bundle = try await bob.bundle()
@@ -272,4 +305,15 @@ struct ArchiveTests {
 private func fresh() -> KeyPair {
     var random = SystemRandomNumberGenerator()
     return KeyPair.generate(using: &random)
+}
+
+extension OMEMO.Bundle {
+    /// The same keys with these ids, as a server can show them.
+    fileprivate func renumbered(_ id: UInt32) throws -> OMEMO.Bundle {
+        var text = String(decoding: element.xml(), as: UTF8.self)
+        let (signed, one) = version == .legacy ? ("signedPreKeyId", "preKeyId") : ("spk id", "pk id")
+        text = text.replacing("\(signed)='\(signedPreKeyID)'", with: "\(signed)='\(id)'")
+        text = text.replacing("\(one)='\(preKeys.map(\.id).max() ?? 0)'", with: "\(one)='\(id)'")
+        return try OMEMO.Bundle(Element(stanza: Array(text.utf8)), version)
+    }
 }

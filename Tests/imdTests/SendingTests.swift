@@ -151,6 +151,50 @@ struct SendingTests {
         #expect(try await bob.bodies() == ["first", "second"])
     }
 
+    @Test func `a message that is encrypted later names the devices it leaves out`() async throws {
+        let alice = try await Party("alice@example.org")
+        let (first, second) = (try await Party("bob@example.org"), try await Party("bob@example.org"))
+        try await alice.meet(first, second)
+        let outbound = alice.outbound(
+            [BundleKey(first.address, .legacy): try await first.bundle()],
+            failures: [BundleKey(second.address, .legacy): .noBundle])
+        let request = SendRequest(chat: first.jid, body: "hello", clientID: "k", plaintext: false)
+        let accepted = try await alice.write { try outbound.accept(request, mayEncrypt: false, $0) }
+        #expect(accepted.message.excludedDevices.isEmpty)
+        _ = try await alice.write { try outbound.encryptWaiting(in: first.jid, held: false, $0) }
+
+        let left = [ExcludedDevice(second.address, .noBundle)]
+        let details = try await alice.events(.state).compactMap(\.detail).map { detail in
+            try StateDetail(json: JSONValue(strict: Array(detail.utf8)))
+        }
+        let expected = StateDetail(chat: "bob@example.org", id: "k", state: .queued, excluded: left)
+        #expect(details == [expected])
+        let again = try await alice.write { try outbound.accept(request, mayEncrypt: true, $0) }
+        let result = MessageSend.Result(again, now: again.message, account: alice.jid)
+        #expect(again.isDuplicate && result.excluded == left)
+        #expect(try await alice.outbox().count == 1)
+    }
+
+    @Test func `devices beyond the hundred that are written to are named`() async throws {
+        let (alice, bob) = try await pair()
+        _ = try await alice.encrypt("hello", to: bob)
+        let crowd = (1...1_000).map { UInt32($0) }.filter { $0 != bob.own.device }
+        try await alice.learn(.legacy, crowd + [bob.own.device], of: bob.jid)
+        #expect(try await alice.events(.security).count == 1)
+        var failures: [BundleKey: ExclusionReason] = [:]
+        for id in crowd { failures[BundleKey(DeviceAddress(jid: bob.jid, device: id), .legacy)] = .noBundle }
+        let outbound = alice.outbound(failures: failures)
+        let request = SendRequest(chat: bob.jid, body: "again", clientID: nil, plaintext: false)
+        let outcome = try await alice.write { try outbound.accept(request, mayEncrypt: true, $0).outcome }
+        guard case .enqueued(let delivery)? = outcome else {
+            Issue.record("\(String(describing: outcome))")
+            return
+        }
+        #expect(delivery.devices.map(\.device) == [bob.own.device], "known, though last of the list")
+        #expect(Set(delivery.excluded.map(\.device)) == Set(crowd))
+        #expect(delivery.excluded.count { $0.reason == "too-many" } == crowd.count - 99)
+    }
+
     private func pair() async throws -> (Party, Party) {
         let (alice, bob) = (try await Party("alice@example.org"), try await Party("bob@example.org"))
         try await alice.meet(bob)

@@ -119,6 +119,34 @@ struct StickinessTests {
         #expect(try await bob.bodies() == ["secret"])
     }
 
+    @Test func `a message does not overtake one that was held`() async throws {
+        let (alice, bob) = try await pair()
+        try await alice.write { [own = alice.own] in
+            try $0.setPolicy(.verifiedOnly, account: own.account, jid: bob.jid)
+        }
+        let outbound = alice.outbound([BundleKey(bob.address, .legacy): try await bob.bundle()])
+        func send(_ body: String) async throws -> Accepted {
+            let request = SendRequest(chat: bob.jid, body: body, clientID: nil, plaintext: false)
+            return try await alice.write { try outbound.accept(request, mayEncrypt: true, $0) }
+        }
+        for body in ["first", "second"] {
+            guard case .held? = try await send(body).outcome else {
+                Issue.record("\(body) is not held")
+                return
+            }
+        }
+        try await alice.write { [own = alice.own] tx in
+            _ = try tx.setTrust(
+                .verified, account: own.account, bob.address, source: .person, now: Party.now)
+        }
+        guard case .enqueued? = try await send("third").outcome else {
+            Issue.record("the third is not sent")
+            return
+        }
+        for stanza in try await alice.outbox() { try await bob.receive(stanza, from: alice.jid) }
+        #expect(try await bob.bodies() == ["first", "second", "third"])
+    }
+
     @Test func `C30 a refused device cancels what was held for it`() async throws {
         let (alice, bob) = try await pair()
         try await alice.write { [own = alice.own] in

@@ -166,7 +166,7 @@ struct TrustMessagesTests {
         let told = try #require(try await a1.outbox().first { $0["to"] == a1.jid.description })
         for party in [a2, a3] {
             let effects = try await party.receive(told, from: a1.jid)
-            #expect(effects.unaddressed.isEmpty)
+            #expect(!effects.isUnaddressed)
             try await party.read(("7", told, from: a1.jid))
             #expect(try await party.events(.undecryptable).isEmpty)
         }

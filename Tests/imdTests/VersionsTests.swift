@@ -70,15 +70,48 @@ struct VersionsTests {
         #expect(stanzas.map(version(of:)) == [.legacy, .omemo2])
         #expect(stanzas[0].id == stanzas[1].id)
         for party in [old, new] {
-            var unaddressed: [Inbound.Unaddressed] = []
-            for stanza in stanzas {
-                unaddressed += try await party.receive(stanza, from: alice.jid).unaddressed
-            }
+            for stanza in stanzas { try await party.receive(stanza, from: alice.jid) }
             #expect(try await party.bodies() == ["hello"])
             #expect(try await party.events(.undecryptable).isEmpty)
             let id = try #require(stanzas[0].id)
-            for message in unaddressed { #expect(message.messageID == id) }
+            let account = party.own.account
+            let waiting = try await party.write {
+                try $0.takeUnaddressed(account: account, olderThan: 0, now: Party.now)
+            }
+            for stanza in waiting { #expect(stanza.messageID == id) }
         }
+    }
+
+    @Test func `where one of two versions in a stanza cannot be read the other is`() async throws {
+        let (alice, bob) = try await pair([.omemo2])
+        try await bob.befriend(alice.jid)
+        try await bob.receive(try await alice.encrypt("one", to: bob), from: alice.jid)
+        var both = try await alice.encrypt("two", to: bob)
+        let other = try await Party("alice@example.org")
+        try await other.meet(bob)
+        let legacy = try await other.encrypt("two", to: bob)
+        both.append(try #require(legacy.child("encrypted", in: ProtocolVersion.legacy.rawValue)))
+        try await bob.write { [own = bob.own] in try $0.removeSessions(account: own.account, alice.address) }
+        try await bob.receive(both, from: alice.jid)
+        #expect(try await bob.bodies() == ["one", "two"])
+        #expect(try await bob.events(.undecryptable).isEmpty)
+        try await bob.receive(both, from: alice.jid)
+        #expect(try await bob.bodies() == ["one", "two"])
+    }
+
+    @Test func `a device that appears in the other version only is told`() async throws {
+        let (alice, bob) = try await pair([.legacy])
+        let second = try await Party("bob@example.org")
+        try await alice.learn(.omemo2, [bob.own.device], of: bob.jid)
+        #expect(try await alice.events(.device).isEmpty, "how things are is no news")
+        _ = try await alice.encrypt("hello", to: bob)
+        let third = try await Party("carol@example.org")
+        try await alice.meet(third)
+        _ = try await alice.encrypt("hello", to: third)
+        try await alice.learn(.omemo2, [third.own.device, second.own.device], of: third.jid)
+        let events = try await alice.events(.device).compactMap(\.detail)
+        #expect(events.count == 1)
+        #expect(events.first?.contains("\(second.own.device)") == true)
     }
 
     @Test func `a message is with the server when all its stanzas are`() async throws {

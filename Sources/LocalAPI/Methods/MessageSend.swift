@@ -119,30 +119,6 @@ public enum MessageSend: Method {
         ]
     }
 
-    /// A device that cannot read the message.
-    public struct Excluded: Documented, Equatable {
-        /// Whose it is.
-        public var jid: String
-        /// OMEMO device id.
-        public var device: UInt32
-        /// Why.
-        public var reason: String
-
-        /// A device from its parts.
-        public init(jid: String, device: UInt32, reason: String) {
-            self.jid = jid
-            self.device = device
-            self.reason = reason
-        }
-
-        /// The members on the wire.
-        public static let fields: [Field] = [
-            Field("jid", .jid, "whose device it is"),
-            Field("device", .device, "OMEMO device id"),
-            Field("reason", .string, "why it was left out"),
-        ]
-    }
-
     /// What became of it.
     public struct Result: Documented, Equatable {
         /// Id of the message.
@@ -160,7 +136,7 @@ public enum MessageSend: Method {
         /// Who can read it.
         public var devices: [Recipient]
         /// Who cannot.
-        public var excluded: [Excluded]
+        public var excluded: [ExcludedDevice]
         /// Sent by an earlier call with the same id.
         public var duplicate: Bool
         /// When it was accepted.
@@ -169,7 +145,7 @@ public enum MessageSend: Method {
         /// A result from its parts.
         public init(
             id: String, account: String, chat: String, state: DeliveryState, reason: String? = nil,
-            encryption: Encryption? = nil, devices: [Recipient], excluded: [Excluded], duplicate: Bool,
+            encryption: Encryption? = nil, devices: [Recipient], excluded: [ExcludedDevice], duplicate: Bool,
             at: Timestamp
         ) {
             self.id = id
@@ -193,7 +169,8 @@ public enum MessageSend: Method {
             .optional("reason", .string, "why it failed"),
             .optional("encryption", .object(Encryption.self), "how it is encrypted; absent for plaintext"),
             Field("devices", .array(.object(Recipient.self)), "the devices it is encrypted to"),
-            Field("excluded", .array(.object(Excluded.self)), "the devices that cannot read it, and why"),
+            Field(
+                "excluded", .array(.object(ExcludedDevice.self)), "the devices that cannot read it, and why"),
             Field("duplicate", .boolean, "an earlier call with this id sent it; this one sent nothing"),
             Field("at", .timestamp, "when imd accepted it"),
         ]

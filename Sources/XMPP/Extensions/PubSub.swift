@@ -149,6 +149,15 @@ public enum PubSub {
             [Element("configure", in: Namespace.pubsubOwner, ["node": node])])
     }
 
+    /// The form in the result of ``configuration(of:)``; nil without one.
+    public static func configuration(_ iq: Element) -> DataForm? {
+        guard let pubsub = try? iq.required(child: "pubsub", in: Namespace.pubsubOwner),
+            let configure = try? pubsub.onlyChild("configure", in: Namespace.pubsubOwner),
+            let form = try? configure.onlyChild("x", in: Namespace.dataForms)
+        else { return nil }
+        return try? DataForm(form)
+    }
+
     /// For a set: changes a node's settings (§8.2.4); what `options` leaves open stays.
     public static func configure(_ node: String, _ options: PubSubOptions) -> Element {
         Element(

@@ -84,7 +84,10 @@ struct Handlers: Sendable {
             let account = try await accounts.find(params.account)
             let id = account.id
             let message = try await store.read { try $0.message(named: params.id, account: id) }
-            return message.shown(account: account.jid)
+            var shown = message.shown(account: account.jid)
+            let excluded = message.excludedDevices
+            shown.excluded = excluded.isEmpty ? nil : excluded
+            return shown
         }
         dispatcher.on(DeviceList.self) { params in
             let account = try await accounts.find(params.account)

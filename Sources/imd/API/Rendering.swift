@@ -45,8 +45,7 @@ extension EventRecord {
     func line(account: JID?) -> [UInt8] {
         if type == EventType.message.rawValue, let message, let account {
             var shown = message.shown(account: account)
-            shown.state = nil
-            shown.reason = nil
+            (shown.state, shown.reason) = (nil, nil)
             return Event.line(number: number, message: shown)
         }
         return Event.line(
@@ -56,6 +55,12 @@ extension EventRecord {
 }
 
 extension StoredMessage {
+    /// The devices that cannot read it.
+    var excludedDevices: [ExcludedDevice] {
+        guard let excluded, let json = try? JSONValue(strict: Array(excluded.utf8)) else { return [] }
+        return (try? [ExcludedDevice](json: json)) ?? []
+    }
+
     func shown(account: JID) -> ShownMessage {
         ShownMessage(
             account: account.description, chat: chat.description, from: sender.bare.description,
@@ -128,25 +133,23 @@ extension ContactDetail {
 extension MessageSend.Result {
     /// - Parameter now: the message as it stands after any waiting.
     init(_ accepted: Accepted, now message: StoredMessage, account: JID) {
-        var delivery = Outbound.Delivery()
+        var devices: [AddressedDevice] = []
+        var excluded = message.excludedDevices
         switch accepted.outcome {
-        case .enqueued(let known)?: delivery = known
-        case .held(let excluded)?: delivery.excluded = excluded
+        case .enqueued(let delivery)?: (devices, excluded) = (delivery.devices, delivery.excluded)
+        case .held(let left)?: excluded = left
         default: break
         }
         self.init(
             id: message.name, account: account.description, chat: message.chat.description,
             state: DeliveryState(message.state), reason: message.reason, encryption: Encryption(of: message),
-            devices: delivery.devices, excluded: delivery.excluded, duplicate: accepted.isDuplicate,
+            devices: devices, excluded: excluded, duplicate: accepted.isDuplicate,
             at: Timestamp(milliseconds: message.sentAt))
     }
 }
 
 /// A device that a message is encrypted to.
 typealias AddressedDevice = MessageSend.Recipient
-/// A device that cannot read a message.
-typealias ExcludedDevice = MessageSend.Excluded
-
 extension MessageSend.Recipient {
     init(_ address: DeviceAddress, _ fingerprint: String?, _ trust: TrustLevel) {
         self.init(
@@ -165,11 +168,13 @@ enum ExclusionReason: String, Sendable {
     case keyChanged = "key-changed"
     /// What is stored about it does not match its checksum.
     case damaged
+    /// Its owner lists more than imd writes to.
+    case tooMany = "too-many"
     /// Long silent, however much it was sent.
     case stale
 }
 
-extension MessageSend.Excluded {
+extension ExcludedDevice {
     init(_ address: DeviceAddress, _ reason: ExclusionReason) {
         self.init(jid: address.jid.description, device: address.device, reason: reason.rawValue)
     }

@@ -18,7 +18,7 @@ extension Account {
         }
         // In any case: a broken archive must not hold back what is to be sent.
         guard connection === self.connection else { return }
-        holdsOutbox = false
+        (holdsOutbox, holdsKeys) = (false, false)
         flush()
     }
 

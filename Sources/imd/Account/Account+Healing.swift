@@ -6,38 +6,28 @@ import Store
 import XMPP
 
 extension Account {
-    /// How long a device is left alone after its session was replaced by itself, in milliseconds.
-    private static let healingPeriod: Int64 = 24 * 3_600_000
-
     /// Replaces the sessions in which something could not be read: once everything is here that may still come for
     /// the old ones, of devices that are listed and not refused, each at most once a day.
     func heal() async {
-        guard isOnline, archive.isDone, !broken.isEmpty else { return }
-        let keys = broken
-        broken = []
-        let (id, now) = (id, Clock.now())
-        let due = try? await store.write { tx in
-            var due: [BundleKey] = []
-            for key in keys {
-                guard let device = try tx.device(account: id, key.address), !device.isDamaged,
-                    device.versions.contains(key.version), device.trust != .distrusted,
-                    now - (device.healedAt ?? 0) >= Self.healingPeriod
-                else { continue }
-                try tx.noteHealed(account: id, key.address, at: now)
-                due.append(key)
-            }
-            return due
+        guard isOnline, archive.isDone, !isHealing else { return }
+        isHealing = true
+        defer { isHealing = false }
+        let id = id
+        // More may break meanwhile. Where the connection does that was no attempt: they are still noted then.
+        while let broken = try? await store.read({ try $0.brokenSessions(account: id) }), !broken.isEmpty {
+            do { try await heal(broken) } catch { return }
         }
-        guard let due, !due.isEmpty else { return }
-        log.info("sessions are replaced", metadata: ["devices": "\(due.count)"])
-        do {
-            _ = try await renew(due)
-        } catch {
-            // The connection broke: that was no attempt.
-            broken.formUnion(due)
-            _ = try? await store.write { tx in
-                for key in due { try tx.noteHealed(account: id, key.address, at: 0) }
-            }
+    }
+
+    private func heal(_ broken: [BrokenSession]) async throws {
+        let (id, now) = (id, Clock.now())
+        let due = try await store.read { tx in
+            try broken.filter { try tx.mayHeal($0, account: id, now: now) }
+        }
+        if !due.isEmpty { log.info("sessions are replaced", metadata: ["devices": "\(due.count)"]) }
+        _ = try await renew(due.map { BundleKey($0.address, $0.version) }) { tx in
+            for session in broken { try tx.removeBroken(session, account: id) }
+            for session in due { try tx.noteHealed(account: id, session.address, at: now) }
         }
     }
 
@@ -55,18 +45,36 @@ extension Account {
         return try await renew(keys)
     }
 
-    private func renew(_ keys: [BundleKey]) async throws -> [DeviceAddress] {
+    /// - Parameter also: what belongs to the same transaction.
+    private func renew(
+        _ keys: [BundleKey], also: @escaping @Sendable (Transaction) throws -> Void = { _ in }
+    ) async throws -> [DeviceAddress] {
         for key in keys { bundleFailures[key] = nil }
         let bundles = try await fetchBundles(keys)
         let renewal = Renewal(own: own, policies: policies, now: Clock.now())
         let renewed = try await persist { tx in
-            try keys.filter { key in
+            try also(tx)
+            return try keys.filter { key in
                 guard let bundle = bundles[key] else { return false }
                 return try renewal.renew(key, with: bundle, tx)
             }
         }
         flush()
         return renewed.map(\.address)
+    }
+}
+
+extension Transaction {
+    /// How long a device is left alone after its session was replaced by itself, in milliseconds.
+    private static var healingPeriod: Int64 { 24 * 3_600_000 }
+
+    /// Whether a broken session is replaced by itself: of a device that is listed and not refused, once a day.
+    func mayHeal(_ session: BrokenSession, account: Int64, now: Int64) throws -> Bool {
+        guard let device = try device(account: account, session.address), !device.isDamaged else {
+            return false
+        }
+        return device.versions.contains(session.version) && device.trust != .distrusted
+            && now - (device.healedAt ?? 0) >= Self.healingPeriod
     }
 }
 

@@ -165,25 +165,29 @@ extension Account {
     private func review(_ effects: Inbound.Effects) {
         let people = effects.decided.union(effects.currentLists.map(\.owner))
         if !people.isEmpty { Task { await releaseHeld(in: people.contains(jid) ? nil : Array(people)) } }
-        if !effects.unaddressed.isEmpty { Task { await complainLater(effects.unaddressed) } }
-        broken.formUnion(effects.broken)
-        if !broken.isEmpty { Task { await heal() } }
+        if effects.isUnaddressed { complainLater() }
+        if effects.isBroken { Task { await heal() } }
     }
 
-    /// How long the second stanza of a message may take, in seconds.
-    private static let stanzaGap = 5
+    /// How long the second stanza of a message may take, in milliseconds.
+    private static let stanzaGap: Int64 = 5_000
 
-    private func complainLater(_ unaddressed: [Inbound.Unaddressed]) async {
-        try? await Task.sleep(for: .seconds(Self.stanzaGap))
-        let (id, now) = (id, Clock.now())
-        _ = try? await persist { tx in
-            for message in unaddressed {
-                if let name = message.messageID,
-                    try tx.isStored(name, in: message.chat, message.direction, account: id)
-                {
-                    continue
+    /// Tells of messages that came without a key for this device, once none with one can be expected any more.
+    func complainLater() {
+        Task {
+            try? await Task.sleep(for: .milliseconds(Self.stanzaGap))
+            let (id, now) = (id, Clock.now())
+            _ = try? await persist { tx in
+                for stanza in try tx.takeUnaddressed(account: id, olderThan: Self.stanzaGap / 2, now: now) {
+                    if let name = stanza.messageID,
+                        try tx.isStored(name, in: stanza.chat, stanza.direction, account: id)
+                    {
+                        continue
+                    }
+                    try tx.appendEvent(
+                        type: EventType.undecryptable.rawValue, account: id, chat: stanza.chat, message: nil,
+                        detail: stanza.detail, at: now)
                 }
-                try tx.append(.undecryptable(message.detail), account: id, chat: message.chat, now: now)
             }
         }
     }

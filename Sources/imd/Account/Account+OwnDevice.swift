@@ -14,7 +14,10 @@ extension Account {
         publishAgain = true
         guard !isPublishing else { return }
         isPublishing = true
-        defer { isPublishing = false }
+        defer {
+            isPublishing = false
+            awaitRotation()
+        }
         while publishAgain {
             publishAgain = false
             do {
@@ -25,6 +28,25 @@ extension Account {
                 throw error
             }
         }
+    }
+
+    /// A stream may live for months, and the signed pre-key has had its time after a week.
+    private func awaitRotation() {
+        rotation?.cancel()
+        rotation = Task {
+            // Also where it is due: what could not be published is not tried all the time.
+            try await Task.sleep(for: .milliseconds(max(60_000, await rotationDelay())))
+            while case let delay = await rotationDelay(), delay > 0 {
+                try await Task.sleep(for: .milliseconds(delay))
+            }
+            if bound != nil { try? await publishDevice() }
+        }
+    }
+
+    private func rotationDelay() async -> Int64 {
+        let id = id
+        let newest = try? await store.read { try $0.signedPreKeys(account: id).first }
+        return OwnDevice.signedPreKeyDelay(createdAt: newest?.createdAt ?? 0, now: Clock.now())
     }
 
     /// In each version for itself: a server that refuses the nodes of one may take those of the other.
@@ -80,28 +102,39 @@ extension Account {
         do {
             try await publish(item, to: node, PubSubOptions(.open, maxItems: "max"))
         } catch is StanzaError {
-            let hasRoom = await makeRoom(in: node)
+            // A node that is not there yet is made by publishing.
+            let isThere = await makeRoom(in: node)
             try await publish(item, to: node, PubSubOptions(.open))
-            if !hasRoom { await makeRoom(in: node) }
+            if !isThere { await makeRoom(in: node) }
         }
     }
 
-    /// - Returns: false where the node is not there yet, or keeps what the server lets it.
+    /// Lets a node keep as many items as the server allows, never fewer than it does: those of other devices would be
+    /// lost.
+    ///
+    /// - Returns: whether the node is there.
     @discardableResult
     private func makeRoom(in node: String) async -> Bool {
-        for count in ["max", "1000", "100", "10"] {
-            let options = PubSubOptions(.open, maxItems: count)
-            if (try? await set(PubSub.configure(node, options))) != nil { return true }
+        guard let answer = try? await get(PubSub.configuration(of: node)) else { return false }
+        let kept = PubSub.configuration(answer)?["pubsub#max_items"]
+        guard kept != "max" else { return true }
+        for count in [1000, 100, 10] where count > kept.flatMap(Int.init) ?? 1 {
+            let options = PubSubOptions(.open, maxItems: String(count))
+            if (try? await set(PubSub.configure(node, options))) != nil { break }
         }
-        return false
+        return true
     }
 
     private func publishList(_ version: ProtocolVersion) async throws {
         let device = OMEMO.DeviceList.device(
             own.device, label: label.isEmpty ? nil : label, signedBy: own.identity)
         try await editOwnList(version) { list in
-            guard !list.ids.contains(device.id) else { return }
-            list.devices.append(device)
+            if let place = list.devices.firstIndex(where: { $0.id == device.id }) {
+                // In legacy there is no label to change.
+                if version == .omemo2 { list.devices[place] = device }
+            } else {
+                list.devices.append(device)
+            }
         }
     }
 
@@ -131,8 +164,7 @@ extension Account {
         let (id, jid) = (id, jid)
         let devices = try await store.read { try $0.devices(account: id, jid: jid) }
         var list = OMEMO.DeviceList(version)
-        list.devices = devices.filter { $0.isActive && $0.versions.contains(version) }
-            .map { OMEMO.DeviceList.Device(id: $0.address.device) }
+        list.devices = devices.filter { $0.versions.contains(version) }.map(\.published)
         return list
     }
 

@@ -29,13 +29,13 @@ extension Account {
     /// - Throws: `UserError` `.noTrustedDevice`, `.conflict` for a key used with other content, `StoreError`.
     func accept(_ request: SendRequest, _ turn: Turn) async throws -> Accepted {
         // Without the current device lists nobody knows for whom to encrypt; then the message waits.
-        let mayEncrypt = isOnline && isCurrent(request.chat) && isCurrent(jid)
+        let isKnown = mayEncrypt && isCurrent(request.chat) && isCurrent(jid)
         let outbound = Outbound(
             own: own, policies: policies, now: Clock.now(), failures: recentFailures())
         var accepted = try await store.write(passing: turn) { tx in
-            try outbound.accept(request, mayEncrypt: mayEncrypt, tx)
+            try outbound.accept(request, mayEncrypt: isKnown, tx)
         }
-        if accepted.outcome == nil, !accepted.isDuplicate, isOnline {
+        if accepted.outcome == nil, !accepted.isDuplicate, mayEncrypt {
             let row = accepted.message.id
             accepted.outcome = await prepare(request.chat, for: row)[row]
             if case .held? = accepted.outcome {
@@ -82,7 +82,7 @@ extension Account {
             let outcomes = await running.value
             if let message, outcomes[message] != nil { return outcomes }
         }
-        guard isOnline else { return [:] }
+        guard mayEncrypt else { return [:] }
         let run = Task {
             // Gone before anybody who waits for it looks again.
             defer { preparing[chat] = nil }

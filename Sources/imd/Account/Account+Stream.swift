@@ -19,6 +19,7 @@ extension Account {
         guard let driver else { return setPhase(.offline) }
         isStopping = true
         retry?.cancel()
+        rotation?.cancel()
         pause?.cancel()
         if let connection {
             if bound != nil { send([OwnPresence.unavailable]) }
@@ -42,6 +43,7 @@ extension Account {
 
     private func run() async {
         await recall()
+        complainLater()
         var backoff = Backoff()
         var random = SystemRandomNumberGenerator()
         while !isStopping {
@@ -150,6 +152,7 @@ extension Account {
             } else {
                 forgetStream()
                 stream = ManagedStream(bound)
+                holdsKeys = true
                 // What was sent and never acknowledged may have arrived all the same; the archive knows.
                 holdsOutbox = try await persist { tx in
                     try tx.removeResumption(account: id)
@@ -202,7 +205,7 @@ extension Account {
         guard let known, let record = known.record else { return }
         stream = ManagedStream(record)
         lostAt = .now
-        holdsOutbox = !record.caughtUp
+        (holdsOutbox, holdsKeys) = (!record.caughtUp, !record.caughtUp)
         for item in known.roster { see(item) }
         for presence in known.presences {
             presences[presence.jid, default: [:]][presence.resource] = Availability(presence)

@@ -53,6 +53,8 @@ actor Account {
     var isReadingArchive = false
     /// Whether the archive showed that the database is an old copy.
     var isRestored = false
+    /// Whether nothing is encrypted because the archive may yet show that the database is an old copy.
+    var holdsKeys = false
     /// Whether stanzas wait for room among those in flight.
     var isBlocked = false
     /// The presence that was sent last, and its place on the stream.
@@ -87,10 +89,11 @@ actor Account {
     var isPinging = false
     var isPublishing = false
     var publishAgain = false
+    /// Waits for the time of the next signed pre-key.
+    var rotation: Task<Void, any Error>?
     /// Why nothing can be stored at the moment.
     var storageFailure: StoreError?
-    /// Sessions that did not decrypt, to be replaced once the archive is read.
-    var broken: Set<BundleKey> = []
+    var isHealing = false
     var preparing: [JID: Task<[Int64: Outbound.Outcome], Never>] = [:]
     /// Tries messages again that wait although the account is online.
     var retry: Task<Void, Never>?
@@ -130,6 +133,8 @@ actor Account {
     }
 
     var isOnline: Bool { phase == .online }
+    /// Whether a session may be used for a message of ours.
+    var mayEncrypt: Bool { isOnline && !holdsKeys }
 
     func setPhase(_ new: Phase) {
         guard new != phase else { return }

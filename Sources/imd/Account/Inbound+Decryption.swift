@@ -10,29 +10,40 @@ extension Inbound {
     mutating func decrypt(
         _ elements: [ProtocolVersion: Element], in incoming: Incoming, _ tx: Transaction
     ) throws {
-        var readable: EncryptedMessage?
         // Clients that put both versions into one stanza give us the same text twice.
-        for version in [ProtocolVersion.omemo2, .legacy] {
-            guard let element = elements[version],
-                let message = try? EncryptedMessage(element, version, for: own.address)
-            else { continue }
-            if readable == nil || (readable?.keys.isEmpty == true && !message.keys.isEmpty) {
-                readable = message
-            }
+        let messages = [ProtocolVersion.omemo2, .legacy].compactMap { version in
+            elements[version].flatMap { try? EncryptedMessage($0, version, for: own.address) }
         }
-        guard let message = readable else {
+        guard let first = messages.first else {
             return try undecryptable(incoming, device: nil, "malformed", tx)
         }
-        let sender = DeviceAddress(jid: incoming.from.bare, device: message.sid)
-        if sender == own.address { return try sentByOurselves(message, incoming, tx) }
-        guard let key = message.keys.first else {
-            return try unaddressed(message, incoming, tx)
+        if first.sid == own.device, incoming.from.bare == own.jid {
+            return try sentByOurselves(first, incoming, tx)
         }
-        switch try open(message, key, from: sender, in: incoming, tx) {
-        case .success(let opened): try take(opened, in: incoming, tx)
-        case .failure(.preKeyStoreFailed): throw StoreError.corrupt("preKey")
-        case .failure(let error): try failed(error, message, from: sender, incoming, tx)
+        let addressed = messages.filter { !$0.keys.isEmpty }
+        guard !addressed.isEmpty else { return try unaddressed(first, incoming, tx) }
+        try decrypt(addressed, in: incoming, tx)
+    }
+
+    /// - Parameter messages: the same text in one version or two, each with a key for this device.
+    private mutating func decrypt(
+        _ messages: [EncryptedMessage], in incoming: Incoming, _ tx: Transaction
+    ) throws {
+        var failure: (error: DecryptionError, message: EncryptedMessage)?
+        for message in messages {
+            let sender = DeviceAddress(jid: incoming.from.bare, device: message.sid)
+            guard let key = message.keys.first else { continue }
+            switch try open(message, key, from: sender, in: incoming, tx) {
+            case .success(let opened): return try take(opened, in: incoming, tx)
+            case .failure(.preKeyStoreFailed): throw StoreError.corrupt("preKey")
+            case .failure(let error): failure = failure ?? (error, message)
+            }
+            // It was read before, in this version: the other one would give it again.
+            if failure?.error == .alreadyDecrypted { break }
         }
+        guard let failure else { return }
+        let sender = DeviceAddress(jid: incoming.from.bare, device: failure.message.sid)
+        try failed(failure.error, failure.message, from: sender, incoming, tx)
     }
 
     private mutating func failed(
@@ -43,7 +54,8 @@ extension Inbound {
         if try isStored(incoming, tx) { return }
         if error == .identityKeyChanged { try keyChanged(sender, tx) }
         if error.breaksSession, try mayAnswer(incoming, tx) {
-            effects.broken.insert(BundleKey(sender, message.version))
+            try tx.noteBroken(BrokenSession(sender, message.version), account: own.account)
+            effects.isBroken = true
         }
         guard message.payload != nil else { return }
         // Without an id nothing tells whether it was stored, and what is no text never is.
@@ -57,12 +69,15 @@ extension Inbound {
         _ message: EncryptedMessage, _ incoming: Incoming, _ tx: Transaction
     ) throws {
         guard isText(message, incoming), incoming.way != .history, try !isStored(incoming, tx) else { return }
-        effects.unaddressed.append(
-            Unaddressed(
+        let detail = EventDetail.undecryptable(
+            UndecryptableDetail(
+                chat: incoming.chat.description, from: incoming.from.bare.description, device: message.sid,
+                reason: "not-for-this-device"))
+        try tx.addUnaddressed(
+            UnaddressedStanza(
                 chat: incoming.chat, direction: incoming.direction, messageID: incoming.message.id,
-                detail: UndecryptableDetail(
-                    chat: incoming.chat.description, from: incoming.from.bare.description,
-                    device: message.sid, reason: "not-for-this-device")))
+                detail: detail.payload()), account: own.account, now: now)
+        effects.isUnaddressed = true
     }
 
     /// Whether it has something for people to read, as far as can be told from outside: in omemo:2 also trust messages

@@ -59,20 +59,12 @@ struct Inbound {
         /// Whose device lists may not be as they are known: fetched again before anything is sent there.
         var staleLists: [JID] = []
         var states: [(message: Int64, state: MessageState)] = []
-        /// Sessions that did not decrypt a message.
-        var broken: Set<BundleKey> = []
+        /// Whether a session did not decrypt a message.
+        var isBroken = false
         /// Whose devices a trust message decided about.
         var decided: Set<JID> = []
-        /// Messages without a key for this device: their other stanza may still come.
-        var unaddressed: [Unaddressed] = []
-    }
-
-    /// A stanza that other devices can read and this one cannot.
-    struct Unaddressed: Sendable {
-        var chat: JID
-        var direction: MessageDirection
-        var messageID: String?
-        var detail: UndecryptableDetail
+        /// Whether a message had no key for this device: its other stanza may still come.
+        var isUnaddressed = false
     }
 
     init(own: OwnIdentity, policies: Policies, archive: Archive, now: Int64) {

@@ -45,16 +45,27 @@ extension Outbound {
     }
 
     private func enqueue(_ message: StoredMessage, mayEncrypt: Bool, _ tx: Transaction) throws -> Accepted {
-        let isFirst = try !tx.isAwaitingKeys(account: own.account, chat: message.chat)
-        if isFirst, mayEncrypt || message.plaintext {
-            switch try makeStanza(message, tx) {
-            case .needs: break
-            case .held(let excluded):
-                let now = try tx.message(row: message.id) ?? message
-                return Accepted(message: now, outcome: .held(excluded))
-            case let outcome: return Accepted(message: message, outcome: outcome)
-            }
+        guard mayEncrypt || message.plaintext else { return try enqueueLater(message, tx) }
+        let outcome: Outcome?
+        if try !tx.messagesHeld(account: own.account, chat: message.chat).isEmpty, mayEncrypt {
+            // What was decided since has its effect on those before it, too.
+            try tx.setAwaitsKeys(true, message: message.id)
+            outcome = try encryptWaiting(in: message.chat, held: true, tx).outcomes[message.id]
+        } else if try tx.isAwaitingKeys(account: own.account, chat: message.chat) {
+            outcome = nil
+        } else {
+            outcome = try makeStanza(message, tx)
         }
+        switch outcome {
+        case .needs?, nil: return try enqueueLater(message, tx)
+        case .held?:
+            return Accepted(message: try tx.message(row: message.id) ?? message, outcome: outcome)
+        case .enqueued?, .noTrustedDevice?, .optedOut?, .encryptionRequired?, .damaged?:
+            return Accepted(message: message, outcome: outcome)
+        }
+    }
+
+    private func enqueueLater(_ message: StoredMessage, _ tx: Transaction) throws -> Accepted {
         try tx.setAwaitsKeys(true, message: message.id)
         return Accepted(message: message)
     }
@@ -71,12 +82,17 @@ extension Outbound {
     ) throws -> (outcomes: [Int64: Outcome], missing: [BundleKey]) {
         var outcomes: [Int64: Outcome] = [:]
         var waiting = try tx.messagesAwaitingKeys(account: own.account, chat: chat)
-        if held { waiting = try tx.messagesHeld(account: own.account, chat: chat) + waiting }
-        for message in waiting {
+        if held { waiting += try tx.messagesHeld(account: own.account, chat: chat) }
+        for message in waiting.sorted(by: { $0.id < $1.id }) {
             let outcome = try makeStanza(message, tx)
             switch outcome {
             case .needs(let missing): return (outcomes, missing)
-            case .enqueued: try tx.setAwaitsKeys(false, message: message.id)
+            case .enqueued(let delivery):
+                try tx.setAwaitsKeys(false, message: message.id)
+                // Whoever sent it has had the answer.
+                if !delivery.excluded.isEmpty, message.state == .queued {
+                    try tx.tellState(message.id, now: now)
+                }
             case .held, .noTrustedDevice, .optedOut, .encryptionRequired, .damaged: break
             }
             outcomes[message.id] = outcome

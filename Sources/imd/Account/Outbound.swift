@@ -60,6 +60,9 @@ struct Outbound {
         let recipients = try recipients(for: message.chat, tx)
         if !recipients.missing.isEmpty { return .needs(recipients.missing) }
         let excluded = recipients.delivery.excluded
+        if !excluded.isEmpty || message.excluded != nil {
+            try tx.setExcluded(excluded.isEmpty ? nil : Self.json(excluded), message: message.id)
+        }
         guard recipients.reachesContact else {
             // It never left, so the same key may try again.
             try tx.setAwaitsKeys(true, message: message.id)
@@ -77,6 +80,10 @@ struct Outbound {
         }
         try tx.markEncrypted(account: own.account, chat: message.chat, now: now)
         return .enqueued(recipients.delivery)
+    }
+
+    private static func json(_ excluded: [ExcludedDevice]) throws -> String {
+        String(decoding: try JSONValue(encoding: excluded).serialized(), as: UTF8.self)
     }
 
     private func fail(

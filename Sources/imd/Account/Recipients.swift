@@ -60,6 +60,11 @@ extension Outbound {
         let devices = try tx.devices(account: own.account, jid: jid)
         guard devices.contains(where: \.isActive) else { return }
         let policy = try policies.policy(for: jid, account: own, tx).policy
+        if devices.count >= Transaction.maxDevices {
+            for id in try tx.ignoredDevices(account: own.account, jid: jid) {
+                recipients.exclude(DeviceAddress(jid: jid, device: id), .tooMany)
+            }
+        }
         for device in devices where device.isActive && device.address != own.address {
             guard !device.isDamaged else {
                 recipients.exclude(device.address, .damaged)

@@ -11,12 +11,21 @@ struct Restoration {
     let own: OwnIdentity
     let now: Int64
 
+    /// Ids count up from 1, so one beyond this was not made by us.
+    private static let highestBelievableID: UInt32 = 1 << 30
+
     /// Looks at the bundle that is published under our name. Where it holds keys that only a later state of this
     /// database can have made, gives up the sessions and makes keys with ids beyond.
+    ///
+    /// A server can make that up, as pre-keys are not signed: it gains nothing but new sessions.
     func compare(with published: Bundle, _ tx: Transaction) throws {
-        guard let account = try tx.account(id: own.account) else { return }
+        guard published.identityKey.curve25519 == own.identity.publicKey.curve25519,
+            published.signedPreKeyID <= Self.highestBelievableID,
+            let account = try tx.account(id: own.account)
+        else { return }
         let signed = try tx.highestSignedPreKeyID(account: own.account)
-        let next = published.preKeys.map(\.id).max().map { $0 + 1 } ?? 1
+        let believable = published.preKeys.map(\.id).filter { $0 <= Self.highestBelievableID }
+        let next = (believable.max() ?? 0) + 1
         guard published.signedPreKeyID > signed || next > account.nextPreKeyID else { return }
         try abandonSessions(tx)
         try tx.setNextPreKeyID(max(next, account.nextPreKeyID), account: own.account)

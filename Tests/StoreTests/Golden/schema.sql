@@ -86,7 +86,7 @@ CREATE TABLE message (
   stanzaID TEXT,
   sentAt INTEGER NOT NULL,
   storedAt INTEGER NOT NULL
-, markable INTEGER NOT NULL DEFAULT 0, checksum BLOB, downgraded INTEGER NOT NULL DEFAULT 0) STRICT;
+, markable INTEGER NOT NULL DEFAULT 0, checksum BLOB, downgraded INTEGER NOT NULL DEFAULT 0, excluded TEXT) STRICT;
 
 CREATE TABLE outbox (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -165,7 +165,7 @@ CREATE TABLE "deviceList" (
   account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
   jid TEXT NOT NULL,
   version TEXT NOT NULL,
-  fetchedAt INTEGER NOT NULL,
+  fetchedAt INTEGER NOT NULL, ignored TEXT,
   PRIMARY KEY (account, jid, version)
 ) STRICT, WITHOUT ROWID;
 
@@ -196,6 +196,24 @@ CREATE TABLE trustPolicy (
   policy TEXT NOT NULL,
   PRIMARY KEY (account, jid)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE brokenSession (
+  account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
+  jid TEXT NOT NULL,
+  device INTEGER NOT NULL,
+  version TEXT NOT NULL,
+  PRIMARY KEY (account, jid, device, version)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE unaddressed (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
+  chat TEXT NOT NULL,
+  direction TEXT NOT NULL,
+  messageID TEXT,
+  detail TEXT NOT NULL,
+  at INTEGER NOT NULL
+) STRICT;
 
 CREATE INDEX deviceByKey ON device (account, curve25519) WHERE curve25519 IS NOT NULL;
 
