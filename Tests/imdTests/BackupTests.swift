@@ -46,6 +46,39 @@ struct BackupTests {
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["a"], "no draft is left")
     }
 
+    @Test(arguments: Publication.allCases)
+    func `a complete file gets its name without hard links too, and no file is ever replaced`(
+        _ way: Publication
+    ) throws {
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let path = folder + "/a"
+        var writer = try BackupWriter(path: path, passphrase: passphrase)
+        try writer.append(line: "one".utf8)
+        #expect(!FileManager.default.fileExists(atPath: path), "not before it is complete")
+        try writer.finish(by: [way])
+        #expect(try read(path) == ["one"])
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["a"])
+
+        for other in ["", "somebody else's"] {
+            let path = folder + "/b\(other.count)"
+            var late = try BackupWriter(path: path, passphrase: passphrase)
+            try Data(other.utf8).write(to: URL(fileURLWithPath: path))
+            let error = #expect(throws: UserError.self) { try late.finish(by: [way]) }
+            #expect(error?.code == .conflict)
+            #expect(try String(contentsOfFile: path, encoding: .utf8) == other)
+        }
+    }
+
+    @Test func `a way that the file system does not know is followed by the next`() throws {
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let (draft, path) = (folder + "/a.part", folder + "/a")
+        try Data("one".utf8).write(to: URL(fileURLWithPath: draft))
+        #expect(!Publication.publish(draft, as: folder + "/none/a", by: Publication.allCases))
+        #expect(errno == ENOENT)
+        #expect(Publication.publish(draft, as: path, by: Publication.allCases))
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["a"])
+    }
+
     @Test func `a file that is cut or changed anywhere gives an error, not other lines`() throws {
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let lines = (0..<20).map { "line \($0)" }

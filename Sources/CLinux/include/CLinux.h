@@ -25,4 +25,8 @@ int clinux_forbid_tracing(void);
 /// Returns its descriptor, close-on-exec and non-blocking, or -1 with errno set.
 int clinux_watch_network(void);
 
+/// Gives a file another name, which no file may have yet.
+/// Returns 0, or -1 with errno set: EEXIST where one has it, EINVAL where the file system cannot do that.
+int clinux_rename_new(const char *from, const char *to);
+
 #endif

@@ -81,11 +81,13 @@ struct BackupWriter {
         }
     }
 
-    mutating func finish() throws(UserError) {
+    /// - Parameter ways: how the file may get its name.
+    mutating func finish(by ways: [Publication] = Publication.allCases) throws(UserError) {
         try push(piece, isFinal: true)
-        guard fsync(file.descriptor) == 0, let draft = file.draft, link(draft, path) == 0 else {
-            throw Self.failure(path)
-        }
+        guard fsync(file.descriptor) == 0, let draft = file.draft,
+            Publication.publish(draft, as: path, by: ways)
+        else { throw Self.failure(path) }
+        file.draft = nil
         let folder = open((path as NSString).deletingLastPathComponent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard folder >= 0 else { return }
         fsync(folder)
