@@ -5,9 +5,6 @@ import LocalAPI
 
 /// Reads what the user types or pipes in.
 enum Terminal {
-    /// Set while echo is off, so that an interrupt can put it back.
-    nonisolated(unsafe) private static var saved: (descriptor: Int32, settings: termios)?
-
     /// A closed standard descriptor would be given to the socket, and output would go to imd. What takes its place
     /// is open the wrong way round, so that using it still fails.
     static func occupyStandardDescriptors() {
@@ -18,13 +15,8 @@ enum Terminal {
         }
     }
 
-    /// SIGINT ends the command with 130 and no message, with echo back on.
-    static func quietInterrupts() {
-        signal(SIGINT) { _ in
-            if var saved = Terminal.saved { tcsetattr(saved.descriptor, TCSANOW, &saved.settings) }
-            _exit(130)
-        }
-    }
+    /// SIGINT ends the command with 130 and no message.
+    static func quietInterrupts() { signal(SIGINT) { _ in _exit(130) } }
 
     /// Asks for the password on the terminal.
     static func password(for jid: String) throws(UserError) -> String {
@@ -46,12 +38,14 @@ enum Terminal {
         return readLine(strippingNewline: true)
     }
 
-    /// - Throws: `.usage` unless the user agrees; without a terminal nobody can be asked.
-    static func confirm(_ question: String) throws(UserError) {
-        guard isatty(STDIN_FILENO) == 1 else {
-            throw UserError(
-                .usage, "this cannot be undone, and there is no terminal to ask on", hint: "add --yes")
-        }
+    /// - Parameter refusal: what to throw where nobody can be asked, or nobody would see the question.
+    /// - Throws: `.usage` unless the user agrees.
+    static func confirm(
+        _ question: String,
+        otherwise refusal: UserError = UserError(
+            .usage, "this cannot be undone, and there is no terminal to ask on", hint: "add --yes")
+    ) throws(UserError) {
+        guard isatty(STDIN_FILENO) == 1, isatty(STDERR_FILENO) == 1 else { throw refusal }
         let answer = line("\(TerminalText.escape(question, keepsLines: false)) [y/N] ")
         guard let answer, ["y", "yes"].contains(answer.lowercased()) else {
             throw UserError(.usage, "nothing was done")
@@ -69,24 +63,10 @@ enum Terminal {
                 hint: "use --password-stdin or --password-command")
         }
         defer { close(terminal) }
-        say(prompt, terminal)
-        var settings = termios()
-        guard tcgetattr(terminal, &settings) == 0 else {
-            throw UserError(.inputOutput, "cannot turn off the terminal's echo")
-        }
-        saved = (terminal, settings)
-        var silent = settings
-        silent.c_lflag &= ~tcflag_t(ECHO)
-        tcsetattr(terminal, TCSAFLUSH, &silent)
-        defer {
-            tcsetattr(terminal, TCSAFLUSH, &settings)
-            saved = nil
-            say("\n", terminal)
-        }
-        var typed: [UInt8] = []
-        var byte: UInt8 = 0
-        while read(terminal, &byte, 1) == 1, byte != 0x0a, typed.count < 4096 { typed.append(byte) }
-        return try checked(password: typed)
+        var typed = [UInt8](repeating: 0, count: 4096)
+        let count = typed.withUnsafeMutableBytes { SilentTerminal.line(prompt, from: terminal, into: $0) }
+        guard let count else { throw UserError(.usage, "nothing was typed that ends with a line end") }
+        return try checked(password: Array(typed[..<count]))
     }
 
     /// The password as all of standard input, one line end at its end removed.

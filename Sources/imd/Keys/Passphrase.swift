@@ -16,28 +16,15 @@ enum Passphrase {
                 hint: "start imd from a terminal, or have the key come from elsewhere: imd --change-key")
         }
         defer { close(terminal) }
-        var before = termios()
-        tcgetattr(terminal, &before)
-        var silent = before
-        silent.c_lflag &= ~tcflag_t(ECHO)
-        // An interruption must not leave the terminal mute.
-        var signals = sigset_t()
-        var old = sigset_t()
-        sigemptyset(&signals)
-        for signal in [SIGINT, SIGTERM, SIGQUIT, SIGTSTP] { sigaddset(&signals, signal) }
-        pthread_sigmask(SIG_BLOCK, &signals, &old)
-        tcsetattr(terminal, TCSAFLUSH, &silent)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: limit, alignment: 1)
         defer {
-            tcsetattr(terminal, TCSAFLUSH, &before)
-            pthread_sigmask(SIG_SETMASK, &old, nil)
+            if let start = buffer.baseAddress { explicit_bzero(start, buffer.count) }
+            buffer.deallocate()
         }
-        write(terminal, prompt)
-        let line = readLine(terminal)
-        write(terminal, "\n")
-        guard let line, line.count > 0 else {
+        guard let count = SilentTerminal.line(prompt, from: terminal, into: buffer), count > 0 else {
             throw UserError(.configuration, "no passphrase was given", hint: nil)
         }
-        return line
+        return SecretBytes(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
     }
 
     /// Asks for a new one.
@@ -63,27 +50,5 @@ enum Passphrase {
                 .storage, "the passphrase cannot be turned into a key",
                 hint: "it takes \(parameters.memory >> 20) MiB of memory")
         }
-    }
-
-    private static func readLine(_ terminal: Int32) -> SecretBytes? {
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: limit, alignment: 1)
-        defer {
-            if let start = buffer.baseAddress { explicit_bzero(start, buffer.count) }
-            buffer.deallocate()
-        }
-        var count = 0
-        while count < limit {
-            let received = read(terminal, buffer.baseAddress?.advanced(by: count), 1)
-            guard received == 1 else { return nil }
-            if buffer[count] == UInt8(ascii: "\n") {
-                return SecretBytes(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-            }
-            count += 1
-        }
-        return nil
-    }
-
-    private static func write(_ terminal: Int32, _ text: String) {
-        _ = Glibc.write(terminal, text, text.utf8.count)
     }
 }
