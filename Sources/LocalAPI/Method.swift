@@ -55,7 +55,7 @@ public let alwaysPossible: [ErrorCode] = [.badJSON, .badRequest, .tooLarge, .inv
 public let allMethods: [any Method.Type] = [
     DaemonStatus.self, DaemonCheck.self,
     AccountAdd.self, AccountList.self, AccountRemove.self, AccountConnect.self, AccountDisconnect.self,
-    AccountExport.self, AccountImport.self,
+    AccountExport.self, AccountInspect.self, AccountImport.self,
     MessageSend.self, MessageList.self, MessageGet.self, MessageDisplayed.self,
     OutboxList.self, OutboxCancel.self, OutboxRetry.self,
     ContactList.self, ContactAdd.self, ContactRemove.self, ContactApprove.self,

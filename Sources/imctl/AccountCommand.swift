@@ -83,11 +83,21 @@ struct AccountCommand: ParsableCommand {
     struct Remove: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Delete an account here, with its keys and messages.",
-            discussion: "The account on the server stays.")
+            discussion: "The account on the server stays; its device list loses this device.")
         @Argument(help: "The account, user@host.")
         var jid: String
+        @OptionGroup var output: JSONOption
 
-        func run() throws { _ = try Daemon.call(AccountRemove.self, .init(account: jid)) }
+        func run() throws {
+            let result = try Daemon.call(AccountRemove.self, .init(account: jid))
+            if output.json { try Output.json(AccountRemove.self, result) }
+            try Output.flush()
+            guard !result.listed.isEmpty else { return }
+            Output.diagnose(
+                "warning",
+                "the server did not take device \(result.device) off its lists: contacts still encrypt to it")
+            Output.diagnose("hint", "on another device of the account: imctl device remove \(result.device)")
+        }
     }
 
     /// `imctl account connect`.

@@ -43,12 +43,15 @@ extension AccountCommand {
     /// `imctl account import`.
     struct Import: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Add an account from a file of \"account export\", as a new device.")
+            abstract: "Add an account from a file of \"account export\", as a new device.",
+            discussion: "Where imd is to run a command in the file for the password, you are asked.")
         @Argument(help: "The file.")
         var file: String
         @Option(
             help: ArgumentHelp("Have imd run COMMAND for the password at every login.", valueName: "command"))
         var passwordCommand: String?
+        @Flag(help: "Let imd run the password command that is in the file, without asking.")
+        var acceptPasswordCommand = false
         @Option(help: ArgumentHelp("Connect there instead of where the file says.", valueName: "host:port"))
         var server: String?
         @Option(
@@ -58,15 +61,38 @@ extension AccountCommand {
         @OptionGroup var output: JSONOption
 
         func run() throws {
-            let params = AccountImport.Params(
+            var params = AccountImport.Params(
                 path: try absolutePath(file), passphrase: try secret.passphrase(new: false),
                 passwordCommand: passwordCommand, server: server, caFile: try caFile.map(absolutePath))
+            if passwordCommand == nil { params.passwordCommand = try acceptedCommand(params) }
             let result = try Daemon.call(AccountImport.self, params, waiting: AccountCommand.patience)
             if output.json { return try Output.json(AccountImport.self, result) }
             AccountCommand.describe(result.account)
             Output.line(
                 "\(result.messages) messages, \(result.contacts) contacts, \(result.decisions) decisions about keys"
             )
+        }
+
+        /// The file may come from somebody else, and the command runs with all rights of the user.
+        private func acceptedCommand(_ params: AccountImport.Params) throws -> String? {
+            let content = try Daemon.call(
+                AccountInspect.self, .init(path: params.path, passphrase: params.passphrase), waiting: 60)
+            guard let command = content.passwordCommand, !acceptPasswordCommand else {
+                return content.passwordCommand
+            }
+            let refusal = UserError(
+                .usage, "the file has imd run '\(Self.program(command))' at every login, for the password",
+                hint: "add --accept-password-command, or give another one with --password-command")
+            try Terminal.confirm(
+                "Have imd run this at every login to \(content.account), for the password: \(command) ?",
+                otherwise: refusal)
+            return command
+        }
+
+        /// What a command runs, without its arguments: there may be a secret in them.
+        private static func program(_ command: String) -> String {
+            let words = command.split(whereSeparator: \.isWhitespace)
+            return String((words.first { !$0.contains("=") } ?? "sh").prefix(100))
         }
     }
 }

@@ -3,7 +3,9 @@
 import os
 import subprocess
 
-from harness import BIN, Imd, Peer, assert_explained, until
+import pytest
+from harness import BIN, USAGE, Imd, Peer, assert_explained, until
+from terminal import Terminal
 
 DATA, NOPERM, CONFLICT = 65, 77, 73
 
@@ -56,6 +58,62 @@ def test_an_account_moves_to_another_machine(server, tmp_path):
         assert peer.next("message")["body"] == "I have moved"
         peer.send(one.jid, "welcome")
         assert [m["body"] for m in new.messages(1)] == ["welcome"]
+
+
+@pytest.fixture
+def with_command(server, tmp_path):
+    """A backup whose account has a password command that leaves a trace, and the trace."""
+    user, _, _ = server.circle()
+    file, trace, password = tmp_path / "alice.imd", tmp_path / "trace", tmp_path / "canary-password"
+    password.write_text(user.password)
+    command = f"touch {trace}; cat {password}"
+    with Imd(server, user) as old:
+        old.ok(
+            "account", "add", user.jid, "--password-command", command, "--server", server.address, "--ca-file",
+            server.ca)
+        assert run(old, "account", "export", file, passphrase="open sesame").returncode == 0
+    trace.unlink()
+    return file, trace, command
+
+
+def test_a_command_in_a_backup_is_not_run_before_somebody_agrees(server, with_command):
+    file, trace, command = with_command
+    with Imd(server) as new:
+        done = run(new, "account", "import", file, passphrase="open sesame")
+        assert done.returncode == USAGE, done
+        assert "'touch'" in done.stderr and "--accept-password-command" in done.stderr
+        assert "canary" not in done.stderr + new.log()
+        assert_explained(done.stderr)
+        with Terminal([BIN / "imctl", "account", "import", file], new.environment) as terminal:
+            terminal.expect("Passphrase: ")
+            terminal.type("open sesame\n")
+            assert command in terminal.expect("[y/N]").replace("\r\n", "")
+            terminal.type("n\n")
+            assert terminal.wait() == USAGE
+        assert new.call("account.list")["accounts"] == [] and not trace.exists()
+        with Terminal([BIN / "imctl", "account", "import", file], new.environment) as terminal:
+            terminal.expect("Passphrase: ")
+            terminal.type("open sesame\n")
+            terminal.expect("[y/N]")
+            terminal.type("y\n")
+            assert terminal.wait() == 0, terminal.shown
+        new.ok("status", "--wait", "online", "--timeout", "30")
+        assert trace.exists() and "canary" not in new.log()
+
+
+def test_a_flag_agrees_to_the_command_in_a_backup_and_another_one_takes_its_place(server, with_command):
+    file, trace, command = with_command
+    with Imd(server) as new, Imd(server) as other:
+        done = run(new, "account", "import", file, "--accept-password-command", passphrase="open sesame")
+        assert done.returncode == 0, done.stderr
+        new.ok("status", "--wait", "online", "--timeout", "30")
+        assert trace.exists()
+        trace.unlink()
+        own = command.partition("; ")[2]
+        done = run(other, "account", "import", file, "--password-command", own, passphrase="open sesame")
+        assert done.returncode == 0, done.stderr
+        other.ok("status", "--wait", "online", "--timeout", "30")
+        assert not trace.exists()
 
 
 def test_a_backup_that_is_not_whole_or_not_ours_changes_nothing(server, tmp_path):

@@ -97,8 +97,12 @@ final class Imctl {
     private let output: String
     private let errors: String
 
-    /// - Parameter standardOutput: where to write instead of a file.
-    init(_ arguments: [String], _ daemon: FakeDaemon, standardOutput: Int32? = nil) throws {
+    /// - Parameters:
+    ///   - input: what is on standard input.
+    ///   - standardOutput: where to write instead of a file.
+    init(
+        _ arguments: [String], _ daemon: FakeDaemon, input: String = "", standardOutput: Int32? = nil
+    ) throws {
         let folder = try temporaryFolder(below: daemon.folder)
         output = folder + "/output"
         errors = folder + "/errors"
@@ -107,7 +111,8 @@ final class Imctl {
         process.executableURL = tests.deletingLastPathComponent().appendingPathComponent("imctl")
         process.arguments = arguments
         process.environment = ["XDG_RUNTIME_DIR": daemon.folder]
-        process.standardInput = FileHandle.nullDevice
+        try input.write(toFile: folder + "/input", atomically: true, encoding: .utf8)
+        process.standardInput = FileHandle(forReadingAtPath: folder + "/input")
         process.standardOutput =
             standardOutput.map { FileHandle(fileDescriptor: $0, closeOnDealloc: false) } ?? Self.file(output)
         process.standardError = Self.file(errors)

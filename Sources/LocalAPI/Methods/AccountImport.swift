@@ -48,7 +48,8 @@ public enum AccountImport: Method {
             .optional("password", .string, "the account's password, if it is another now"),
             .optional(
                 "passwordCommand", .string,
-                "a shell command that prints the password, instead of the one in the file"
+                "a shell command that prints the password; the one in the file is not taken from there, see "
+                    + "account.inspect"
             ),
             .optional("server", .string, "host:port to connect to, instead of the one in the file"),
             .optional("caFile", .string, "absolute path of a PEM file, instead of the one in the file"),

@@ -42,7 +42,6 @@ struct Handlers: Sendable {
         dispatcher.on(AccountList.self) { _ in AccountList.Result(accounts: await statuses()) }
         dispatcher.on(AccountRemove.self) { params in
             try await accounts.remove(try await accounts.find(params.account))
-            return Empty()
         }
         dispatcher.on(AccountConnect.self) { params in
             let account = try await accounts.find(params.account)

@@ -87,13 +87,15 @@ actor Accounts {
         try await changing { accounts in await accounts.begin(record) }
     }
 
-    func remove(_ account: Account) async throws {
+    /// - Returns: what the server may still have of it.
+    func remove(_ account: Account) async throws -> AccountRemove.Result {
         let id = account.id
-        await account.unpublish()
+        let remains = await account.unpublish()
         try await changing { accounts in
             await accounts.forget(account)
             try await accounts.store.write { _ = try $0.removeAccount(id) }
         }
+        return remains
     }
 
     /// Connects an account, now and after every start of the daemon, or disconnects it.

@@ -24,15 +24,11 @@ struct BackupImport: Sendable {
     let now: Int64
 
     func run(_ tx: Transaction) throws -> (AccountRecord, BackupLine.End) {
-        var reader = try BackupReader(
-            path: params.path, passphrase: SecretBytes(Bytes(params.passphrase.utf8)))
-        guard let first = try reader.line(), case .account(let saved) = try decode(first) else {
-            throw damaged
-        }
+        var (reader, saved) = try Self.open(params.path, params.passphrase)
         let account = try add(saved, tx)
         var counted = BackupLine.End()
         while let bytes = try reader.line() {
-            let line = try decode(bytes)
+            let line = try Self.decode(bytes, params.path)
             guard case .end(let end) = line else {
                 try take(line, account, &counted, tx)
                 continue
@@ -47,9 +43,30 @@ struct BackupImport: Sendable {
 
     private var damaged: UserError { BackupReader.damaged(params.path) }
 
-    private func decode(_ line: Bytes) throws -> BackupLine {
+    /// What the file would have imd do. Its author may be anybody, so a person looks first.
+    static func inspect(_ params: AccountInspect.Params) throws -> AccountInspect.Result {
+        let (_, saved) = try open(params.path, params.passphrase)
+        guard let jid = try? JID(saved.jid) else { throw BackupReader.damaged(params.path) }
+        let server = saved.host.map { host in saved.port.map { "\(host):\($0)" } ?? host }
+        return AccountInspect.Result(
+            account: jid.description, exportedAt: Timestamp(milliseconds: saved.exportedAt),
+            passwordCommand: saved.passwordCommand, server: server, caFile: saved.caFile)
+    }
+
+    /// - Returns: a reader behind the first line, and what that says.
+    private static func open(
+        _ path: String, _ passphrase: String
+    ) throws -> (reader: BackupReader, account: BackupLine.Account) {
+        var reader = try BackupReader(path: path, passphrase: SecretBytes(Bytes(passphrase.utf8)))
+        guard let first = try reader.line(), case .account(let account) = try decode(first, path) else {
+            throw BackupReader.damaged(path)
+        }
+        return (reader, account)
+    }
+
+    private static func decode(_ line: Bytes, _ path: String) throws -> BackupLine {
         guard let decoded = try? JSONDecoder().decode(BackupLine.self, from: Data(line)) else {
-            throw damaged
+            throw BackupReader.damaged(path)
         }
         return decoded
     }
@@ -78,12 +95,19 @@ struct BackupImport: Sendable {
     }
 
     private func settings(_ saved: BackupLine.Account) throws -> AccountSettings {
+        let isGiven = params.password != nil || params.passwordCommand != nil
+        guard isGiven || saved.passwordCommand == nil else {
+            throw UserError(
+                .invalidParams,
+                "\(params.path) has imd run a command for the password, and nobody agreed to it",
+                hint: "account.inspect shows the command; give it, or another, as passwordCommand")
+        }
         var random = SystemRandomNumberGenerator()
         var settings = AccountSettings(
-            password: saved.password.map { SecretBytes($0.utf8) }, passwordCommand: saved.passwordCommand,
+            password: saved.password.map { SecretBytes($0.utf8) }, passwordCommand: nil,
             host: saved.host, port: saved.port, tls: TLSMode(rawValue: saved.tls) ?? .startTLS,
             caFile: saved.caFile, allowPlain: saved.allowPlain)
-        if params.password != nil || params.passwordCommand != nil {
+        if isGiven {
             settings.password = params.password.map { SecretBytes($0.utf8) }
             settings.passwordCommand = params.passwordCommand
         }
