@@ -44,23 +44,38 @@ public enum DeviceVersion: String, Codable, CaseIterable, Sendable {
 
 /// What a decision about keys changed.
 public struct TrustResult: Documented, Equatable {
+    /// Whose devices they are.
+    public var jid: String
     /// The devices.
     public var devices: [DeviceList.Device]
+    /// Others that still get messages.
+    public var unverified: [DeviceList.Device]?
     /// How many messages go out now.
     public var released: Int64
     /// How many messages have failed.
     public var cancelled: Int64
 
     /// A result from its parts.
-    public init(devices: [DeviceList.Device], released: Int64, cancelled: Int64) {
+    public init(
+        jid: String, devices: [DeviceList.Device], unverified: [DeviceList.Device]? = nil, released: Int64,
+        cancelled: Int64
+    ) {
+        self.jid = jid
         self.devices = devices
+        self.unverified = unverified
         self.released = released
         self.cancelled = cancelled
     }
 
     /// The members on the wire.
     public static let fields: [Field] = [
+        Field("jid", .jid, "whose devices they are"),
         Field("devices", .array(.object(DeviceList.Device.self)), "the devices whose trust is another now"),
+        .optional(
+            "unverified", .array(.object(DeviceList.Device.self)),
+            "after a verification: other devices of the same person that get messages unverified, such as those "
+                + "that were trusted blindly before; verify or distrust them"
+        ),
         Field("released", .count, "how many messages that waited go out now"),
         Field("cancelled", .count, "how many messages that waited have failed"),
     ]

@@ -111,7 +111,9 @@ struct DeviceCommand: ParsableCommand {
     }
 
     /// `DEVICE TRUST FINGERPRINT`, then what is out of the ordinary in brackets.
-    static func show(_ device: DeviceList.Device) {
+    static func show(_ device: DeviceList.Device) { Output.line(line(device)) }
+
+    static func line(_ device: DeviceList.Device) -> String {
         let fingerprint =
             device.fingerprint.map { Output.fingerprint(Output.safe($0)) } ?? "(not fetched yet)"
         var line = "\(device.device) \(device.trust.rawValue) \(fingerprint)"
@@ -120,7 +122,7 @@ struct DeviceCommand: ParsableCommand {
         if device.versions == [.omemo2] { line += " [omemo:2]" }
         if !device.active { line += " [not active]" }
         if device.active, !device.receives, !device.own { line += " [gets nothing]" }
-        Output.line(line)
+        return line
     }
 
     /// What a decision changed, and on standard error what followed from it.
@@ -135,6 +137,17 @@ struct DeviceCommand: ParsableCommand {
         try Output.flush()
         if result.released > 0 { Output.diagnose("note", "\(result.released) held messages go out now") }
         if result.cancelled > 0 { Output.diagnose("note", "\(result.cancelled) held messages have failed") }
+        warn(result.unverified ?? [], of: result.jid)
+    }
+
+    /// Who has verified one device may think that no other reads.
+    private static func warn(_ devices: [DeviceList.Device], of jid: String) {
+        guard !devices.isEmpty else { return }
+        for device in devices {
+            Output.diagnose("warning", "not verified, and messages to \(jid) go to it: \(line(device))")
+        }
+        Output.diagnose(
+            "hint", "imctl device verify \(jid), or: imctl device distrust \(jid) \(devices[0].device)")
     }
 }
 

@@ -12,8 +12,11 @@ struct DeviceTrustCommand: ParsableCommand {
     @Argument(help: "The contact, user@host.")
     var jid: String?
 
-    @Argument(help: "The device's id or fingerprint; all devices when absent.")
+    @Argument(help: "The device's id or fingerprint; when absent all are listed, and you are asked.")
     var device: String?
+
+    @Flag(help: "All devices that are listed now, without asking.")
+    var all = false
 
     @Option(help: ArgumentHelp("verified (default), blind, undecided or distrusted.", valueName: "level"))
     var level: Trust = .verified
@@ -31,21 +34,46 @@ struct DeviceTrustCommand: ParsableCommand {
 
     func run() throws {
         if export {
-            guard jid == nil, importFile == nil else { throw alone("--export") }
+            guard jid == nil, !all, importFile == nil else { throw alone("--export") }
             return try exportAll()
         }
         if let importFile {
-            guard jid == nil else { throw alone("--import") }
+            guard jid == nil, !all else { throw alone("--import") }
             return try importAll(importFile)
         }
         guard let jid else { throw UserError(.usage, "whose devices? name a contact, --import or --export") }
-        let params = DeviceTrust.Params(jid: jid, trust: level, account: choice.account)
+        var params = DeviceTrust.Params(jid: jid, trust: level, account: choice.account)
+        if let device {
+            guard !all else { throw UserError(.usage, "--all and the device '\(device)' exclude each other") }
+        } else if level == .verified || level == .blind {
+            params.fingerprints = try seen(jid)
+        }
         let result = try Daemon.call(DeviceTrust.self, params.naming(device))
         try DeviceCommand.show(result, DeviceTrust.self, output)
     }
 
+    /// The keys to decide about: exactly those that are shown, whatever comes meanwhile.
+    private func seen(_ jid: String) throws -> [String] {
+        let known = try Daemon.call(DeviceList.self, .init(jid: jid, account: choice.account))
+        let listed = known.devices.filter { $0.active && !$0.own && $0.fingerprint != nil }
+        guard !listed.isEmpty else {
+            throw UserError(
+                .noSuchDevice, "no key of a device of \(jid) is known yet",
+                hint: "while the account is online: imctl device list \(jid)")
+        }
+        if !all {
+            for device in listed { Output.notice(DeviceCommand.line(device)) }
+            try Terminal.confirm(
+                "These devices of \(jid) become \(level.rawValue), without a comparison?",
+                otherwise: UserError(
+                    .usage, "which devices of \(jid)? there is no terminal to ask on",
+                    hint: "name one by its fingerprint, or add --all; see: imctl device list \(jid)"))
+        }
+        return listed.compactMap(\.fingerprint)
+    }
+
     private func alone(_ option: String) -> UserError {
-        UserError(.usage, "\(option) goes with no contact and no other file")
+        UserError(.usage, "\(option) goes with no contact, no --all and no other file")
     }
 
     private func exportAll() throws {

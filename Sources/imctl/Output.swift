@@ -91,6 +91,9 @@ enum Output {
         explain("imctl: \(kind): \(TerminalText.escape(text, keepsLines: false))")
     }
 
+    /// A line on standard error that may hold text from others.
+    static func notice(_ text: String) { explain(TerminalText.escape(text, keepsLines: false)) }
+
     /// Our own text on standard error.
     static func explain(_ text: String) {
         var bytes = Array("\(text)\n".utf8)[...]

@@ -13,7 +13,7 @@ struct TrustFile: Equatable {
         self.policies = policies
     }
 
-    /// - Throws: `.badText` naming the line.
+    /// - Throws: `.badText` naming the line, or for a file without any: who imports one wants keys to be pinned.
     init(_ text: String, path: String) throws(UserError) {
         let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
         for (index, line) in lines.enumerated() {
@@ -40,6 +40,11 @@ struct TrustFile: Equatable {
                 throw fail("'\(words[1])' is no fingerprint")
             }
             entries.append(TrustEntry(jid: words[0], fingerprint: fingerprint, trust: trust))
+        }
+        guard !entries.isEmpty || !policies.isEmpty else {
+            throw UserError(
+                .badText, "\(path == "-" ? "standard input" : path) holds no decision and no policy",
+                hint: "nothing would be pinned by it; was it written right? comments alone do not count")
         }
     }
 

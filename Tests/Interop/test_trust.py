@@ -11,7 +11,10 @@ from xml.etree import ElementTree
 
 import pytest
 import xeddsa
-from harness import CANTCREAT, NOINPUT, NOPERM, OMEMO2, USAGE, Imd, Peer, Prosody, assert_explained, until
+from harness import (
+    BIN, CANTCREAT, DATAERR, NOINPUT, NOPERM, OMEMO2, USAGE, Api, Imd, Peer, Prosody, assert_explained,
+    until)
+from terminal import Terminal
 
 VERIFIED_ONLY = '[trust]\npolicy = "verified-only"\n'
 
@@ -136,7 +139,7 @@ def test_what_is_held_can_be_taken_back_and_stays_held_over_a_restart(strict, co
     strict.start(wait_online=True)
     assert (state(strict, first), state(strict, second)) == (("held", None), ("held", None))
     strict.ok("outbox", "cancel", first)
-    strict.ok("device", "trust", jid)
+    strict.ok("device", "trust", jid, "--all")
     assert_reads(contact, "second")
     assert state(strict, first) == ("failed", "cancelled")
     assert_reads_nothing(contact)
@@ -197,6 +200,78 @@ def test_an_import_lets_go_what_was_held_and_a_wrong_line_changes_nothing(strict
     assert trust(strict, jid) == {contact.own["device"]: "undecided"}
     strict.ok("device", "trust", "--import", "-", stdin=f"# from git\n{jid} {fingerprint} verified  # laptop\n")
     assert_reads(contact, "for your eyes only")
+
+
+@pytest.mark.parametrize("text", ["", "# nothing to see here\n"])
+def test_a_file_that_pins_nothing_is_not_mistaken_for_protection(strict, contact, text):
+    held(strict, contact.user.jid, "for your eyes only")
+    done = strict.imctl("device", "trust", "--import", "-", stdin=text)
+    assert done.returncode == DATAERR and done.stdout == "", done
+    assert_explained(done.stderr)
+
+
+# All devices of somebody
+
+
+def test_all_devices_are_shown_with_their_fingerprints_before_they_are_trusted(strict, contact):
+    jid, fingerprint = contact.user.jid, contact.own["fingerprint"]
+    held(strict, jid, "for your eyes only")
+    silent = strict.imctl("device", "trust", jid, stdin="y\n")
+    assert silent.returncode == USAGE and "--all" in silent.stderr, silent
+    assert_explained(silent.stderr)
+    for answer, level in (("n", "undecided"), ("y", "verified")):
+        with Terminal([BIN / "imctl", "device", "trust", jid], strict.environment) as terminal:
+            shown = terminal.expect("[y/N]")
+            assert str(contact.own["device"]) in shown
+            assert " ".join(re.findall("." * 8, fingerprint)) in shown
+            terminal.type(answer + "\n")
+            assert terminal.wait() == (0 if level == "verified" else USAGE), terminal.shown
+        assert trust(strict, jid) == {contact.own["device"]: level}
+    assert_reads(contact, "for your eyes only")
+
+
+def test_a_device_that_comes_between_question_and_answer_is_not_trusted(archive, strict, contact):
+    jid = contact.user.jid
+    strict.devices(jid)
+    with Terminal([BIN / "imctl", "device", "trust", jid], strict.environment) as terminal:
+        terminal.expect("[y/N]")
+        with Peer(archive, contact.user) as sneak:
+            until(lambda: sneak.own["device"] in strict.devices(jid), 20, "the push arrives")
+            terminal.type("y\n")
+            assert terminal.wait() == 0, terminal.shown
+            assert trust(strict, jid) == {contact.own["device"]: "verified", sneak.own["device"]: "undecided"}
+
+
+@pytest.mark.parametrize("level", ["verified", "blind"])
+def test_the_api_trusts_no_device_that_nobody_named(strict, contact, level):
+    jid = contact.user.jid
+    strict.devices(jid)
+    with Api(strict) as api:
+        assert api.fails("device.trust", jid=jid, trust=level)["data"]["code"] == "invalid-params"
+        both = dict(fingerprints=[contact.own["fingerprint"], strict.fingerprint()])
+        assert api.fails("device.trust", jid=jid, trust=level, **both)["data"]["code"] == "no-such-device"
+        assert trust(strict, jid) == {contact.own["device"]: "undecided"}
+        [changed] = api.call("device.trust", jid=jid, trust=level, fingerprints=[contact.own["fingerprint"]])["devices"]
+    assert (changed["device"], changed["trust"]) == (contact.own["device"], level)
+
+
+def test_a_verification_tells_of_devices_that_were_trusted_blindly_before_and_read_on(archive, contact):
+    jid = contact.user.jid
+    with daemon(archive) as imd, Peer(archive, contact.user) as second:
+        until(lambda: len(imd.devices(jid)) == 2, 20, "both devices are known")
+        device, fingerprint = second.own["device"], second.own["fingerprint"]
+        verify = ["device", "verify", jid, "--fingerprint", contact.own["fingerprint"]]
+        told = imd.imctl(*verify)
+        assert told.returncode == 0 and str(device) not in told.stdout, told
+        assert " ".join(re.findall("." * 8, fingerprint)) in told.stderr
+        assert f"imctl device distrust {jid} {device}" in told.stderr
+        imd.ok("send", jid, "as was said", "--wait", "server")
+        assert_reads(second, "as was said")
+        [open_device] = json.loads(imd.ok(*verify, "--json"))["unverified"]
+        assert (open_device["device"], open_device["trust"], open_device["receives"]) == (device, "blind", True)
+        imd.ok("device", "distrust", jid, device)
+        quiet = imd.imctl(*verify, "--json")
+        assert "unverified" not in json.loads(quiet.stdout) and quiet.stderr == "", quiet
 
 
 # Devices that a server sneaks in
@@ -392,6 +467,35 @@ def test_an_old_device_of_ours_is_taken_off_the_lists(archive):
         assert imd.imctl("device", "remove", device, "--yes").returncode == NOINPUT
         other.ok("send", user.jid, "to the one that is left", "--wait", "server")
         assert [m["body"] for m in imd.messages(1)] == ["to the one that is left"]
+
+
+@pytest.mark.parametrize("server", ["answers", "is frozen"])
+def test_a_removed_account_goes_at_once_and_what_the_server_kept_is_told(server):
+    with Prosody(["alice", "bob"], ["--mam", "--mutual", "--nodelay"]) as prosody:
+        user = prosody.user()
+        with daemon(prosody, user) as imd, daemon(prosody, user) as other:
+            device = imd.call("account.list")["accounts"][0]["device"]
+            until(lambda: other.devices(user.jid).get(device, {}).get("active"), 20, "it is listed")
+            if server == "is frozen":
+                prosody.pause()
+            begin = time.monotonic()
+            done = imd.imctl("account", "remove", user.jid, "--json")
+            took = time.monotonic() - begin
+            prosody.resume()
+            assert done.returncode == 0 and took < 8, (took, done)
+            assert imd.call("account.list")["accounts"] == []
+            result = json.loads(done.stdout)
+            assert result["device"] == device
+            if server == "answers":
+                assert (result["listed"], result["keys"], done.stderr) == ([], [], "")
+            else:
+                both = ["legacy", "omemo2"]
+                assert (result["listed"], result["keys"]) == (both, both)
+                assert f"imctl device remove {device}" in done.stderr
+                assert took > 4, "the server had its time"
+                other.ok("status", "--wait", "online", "--timeout", "60")
+                other.imctl("device", "remove", device, "--yes")
+            until(lambda: not other.devices(user.jid)[device]["active"], 30, "it is listed no more")
 
 
 def test_a_session_is_replaced_at_command(archive, contact):

@@ -82,12 +82,100 @@ struct DeviceCommandTests {
         #expect(imctl.diagnosed.contains("hint: "))
     }
 
+    @Test(arguments: ["", "\n\n", "# imd: JID FINGERPRINT LEVEL, and: policy JID|* POLICY\n", "# 1\r\n  # 2"])
+    func `a file that pins nothing is refused`(_ text: String) throws {
+        let daemon = try FakeDaemon()
+        let file = daemon.folder + "/trust.imd"
+        try text.write(toFile: file, atomically: true, encoding: .utf8)
+        let imctl = try Imctl(["device", "trust", "--import", file], daemon)
+        #expect(imctl.status() == 65)
+        #expect(imctl.diagnosed.hasPrefix("imctl: error: \(file) holds no decision"))
+        #expect(imctl.diagnosed.contains("\nimctl: hint: "))
+        let piped = try Imctl(["device", "trust", "--import", "-"], daemon, input: text)
+        #expect(piped.status() == 65)
+        #expect(piped.diagnosed.hasPrefix("imctl: error: standard input holds no decision"))
+    }
+
+    @Test func `a file may set policies alone`() throws {
+        let daemon = try FakeDaemon()
+        let imctl = try Imctl(
+            ["device", "trust", "--import", "-"], daemon, input: "policy * verified-only\n")
+        let params = try daemon.accept().answer(
+            TrustImport.self, .init(changed: 1, released: 0, cancelled: 0))
+        #expect(params == .init(entries: [], policies: [.init(policy: .verifiedOnly)]))
+        #expect(imctl.status() == 0)
+    }
+
+    @Test func `all devices are those that were listed, and they are named by their keys`() throws {
+        let daemon = try FakeDaemon()
+        let imctl = try Imctl(["device", "trust", "b@c", "--all", "--level", "blind"], daemon)
+        var gone = device(3, "c")
+        gone.active = false
+        let unknown = DeviceList.Device(
+            device: 4, fingerprint: nil, trust: .undecided, active: true, own: false,
+            firstSeenAt: Timestamp(milliseconds: 0), versions: [.legacy], receives: false)
+        let devices = [device(1, "a"), device(2, "b"), gone, unknown]
+        try daemon.accept().answer(DeviceList.self, .init(jid: "b@c", devices: devices, policy: .btbv))
+        let params = try daemon.accept().answer(
+            DeviceTrust.self, .init(jid: "b@c", devices: [], released: 0, cancelled: 0))
+        #expect(
+            params
+                == .init(
+                    jid: "b@c", trust: .blind,
+                    fingerprints: ["a", "b"].map { String(repeating: $0, count: 64) }))
+        #expect(imctl.status() == 0)
+    }
+
+    @Test func `without a terminal nobody is asked about all devices, and nothing is trusted`() throws {
+        let daemon = try FakeDaemon()
+        let imctl = try Imctl(["device", "trust", "b@c"], daemon, input: "y\n")
+        try daemon.accept().answer(
+            DeviceList.self, .init(jid: "b@c", devices: [device(1, "a")], policy: .btbv))
+        #expect(imctl.status() == 64)
+        #expect(imctl.diagnosed.contains("--all"))
+        let both = try Imctl(["device", "trust", "b@c", "7", "--all"], daemon)
+        #expect(both.status() == 64)
+        let refusing = try Imctl(["device", "trust", "b@c", "--level", "distrusted"], daemon)
+        let params = try daemon.accept().answer(
+            DeviceTrust.self, .init(jid: "b@c", devices: [], released: 0, cancelled: 0))
+        #expect(params == .init(jid: "b@c", trust: .distrusted), "a refusal asks nobody")
+        #expect(refusing.status() == 0)
+    }
+
+    @Test func `a verification tells which devices read on unverified, and what to do`() throws {
+        let daemon = try FakeDaemon()
+        let result = TrustResult(
+            jid: "b@c", devices: [device(1, "a", .verified)], unverified: [device(2, "b")], released: 0,
+            cancelled: 0)
+        for options in [[], ["--json"]] {
+            let imctl = try Imctl(["device", "verify", "b@c", "--fingerprint", key] + options, daemon)
+            try daemon.accept().answer(DeviceVerify.self, result)
+            #expect(imctl.status() == 0)
+            let groups = Array(repeating: "bbbbbbbb", count: 8).joined(separator: " ")
+            #expect(
+                imctl.diagnosed == """
+                    imctl: warning: not verified, and messages to b@c go to it: 2 blind \(groups)
+                    imctl: hint: imctl device verify b@c, or: imctl device distrust b@c 2
+
+                    """)
+            guard !options.isEmpty else { continue }
+            let json = try JSONValue(strict: Array(imctl.printed.utf8.dropLast()))
+            #expect(try TrustResult(json: json) == result)
+        }
+    }
+
+    private func device(_ id: UInt32, _ digit: String, _ trust: Trust = .blind) -> DeviceList.Device {
+        DeviceList.Device(
+            device: id, fingerprint: String(repeating: digit, count: 64), trust: trust, active: true,
+            own: false, firstSeenAt: Timestamp(milliseconds: 0), versions: [.legacy], receives: true)
+    }
+
     @Test func `a link stands in the place of the contact`() throws {
         let daemon = try FakeDaemon()
         let link = "xmpp:bob@example.org?omemo-sid-7=\(key)"
         let imctl = try Imctl(["device", "verify", link], daemon)
         let params = try daemon.accept().answer(
-            DeviceVerify.self, .init(devices: [], released: 0, cancelled: 0))
+            DeviceVerify.self, .init(jid: "bob@example.org", devices: [], released: 0, cancelled: 0))
         #expect(params == .init(uri: link))
         #expect(imctl.status() == 0)
     }

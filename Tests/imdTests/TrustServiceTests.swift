@@ -13,10 +13,12 @@ import XMPP
 struct TrustServiceTests {
     // MARK: device.trust
 
-    @Test func `a decision is about the keys of all devices, of one, or of a fingerprint`() async throws {
+    @Test func `a decision is about keys that were named, a device, or a fingerprint`() async throws {
         let (alice, first, second) = try await known()
         let account = try await alice.account()
-        var result = try await account.trust(DeviceTrust.Params(jid: "bob@example.org", trust: .verified))
+        var result = try await account.trust(
+            DeviceTrust.Params(
+                jid: "bob@example.org", trust: .verified, fingerprints: [first.spoken, second.spoken]))
         #expect(Set(result.devices.map(\.device)) == [first.own.device, second.own.device])
         #expect(result.devices.allSatisfy { $0.trust == .verified && $0.receives })
         result = try await account.trust(
@@ -27,6 +29,46 @@ struct TrustServiceTests {
             DeviceTrust.Params(jid: "bob@example.org", trust: .blind, fingerprint: first.spoken))
         #expect(result.devices.map(\.trust) == [.blind])
         #expect(try await alice.levels() == [.blind, .verified].sorted(like: [first, second]))
+    }
+
+    @Test func `a device that came after a person had looked is not trusted with others`() async throws {
+        let (alice, first, second) = try await known()
+        let account = try await alice.account()
+        let seen = try await account.deviceList(of: first.jid).devices.compactMap(\.fingerprint)
+        let sneak = try await Party("bob@example.org")
+        try await alice.meet(first, second, sneak)
+        try await alice.know(sneak)
+        let result = try await account.trust(
+            DeviceTrust.Params(jid: "bob@example.org", trust: .verified, fingerprints: seen))
+        #expect(Set(result.devices.map(\.device)) == [first.own.device, second.own.device])
+        #expect(try await alice.level(of: sneak) != .verified)
+        for level in [Trust.verified, .blind] {
+            await expect(.invalidParams) {
+                try await account.trust(DeviceTrust.Params(jid: "bob@example.org", trust: level))
+            }
+        }
+        await expect(.noSuchDevice) {
+            try await account.trust(
+                DeviceTrust.Params(
+                    jid: "bob@example.org", trust: .verified, fingerprints: [sneak.spoken, alice.spoken]))
+        }
+        #expect(try await alice.level(of: sneak) != .verified, "all that were named or none")
+    }
+
+    @Test func `a verification names the devices that read on unverified`() async throws {
+        let (alice, first, second) = try await known()
+        let account = try await alice.account()
+        var result = try await account.verify(
+            DeviceVerify.Params(jid: "bob@example.org", fingerprint: first.spoken))
+        #expect(result.jid == "bob@example.org")
+        #expect(result.unverified?.map(\.device) == [second.own.device])
+        #expect(result.unverified?.allSatisfy { $0.trust == .blind && $0.receives } == true)
+        result = try await account.trust(
+            DeviceTrust.Params(jid: "bob@example.org", trust: .distrusted, device: second.own.device))
+        #expect(result.unverified == nil, "a refusal is no verification")
+        result = try await account.verify(
+            DeviceVerify.Params(jid: "bob@example.org", fingerprint: first.spoken))
+        #expect(result.unverified == nil)
     }
 
     @Test func `every change of trust is an event that says who decided`() async throws {
@@ -307,6 +349,10 @@ extension Party {
         _ = try await write { [own] tx in
             try Identification(own: own, now: Self.now).learn(key, of: other.address, .btbv, tx)
         }
+    }
+
+    fileprivate func level(of other: Party) async throws -> TrustLevel? {
+        try await write { [own] in try $0.device(account: own.account, other.address)?.trust }
     }
 
     /// What was decided about bob's devices, in the order of their ids.

@@ -11,14 +11,10 @@ extension Account {
 
     /// Decides about devices of somebody.
     func trust(_ params: DeviceTrust.Params) async throws -> TrustResult {
-        let selection: KeyChoice.Selection
-        switch (params.device, params.fingerprint) {
-        case (nil, nil): selection = .all
-        case (let device?, nil): selection = .device(device)
-        case (nil, let text?): selection = .key(try PublicKey(parameter: text))
-        default:
-            throw UserError(
-                .invalidParams, "both a device and a fingerprint", hint: "name the device by one of them")
+        try DeviceTrust.validate(params)
+        var selection = params.device.map { KeyChoice.Selection.device($0) } ?? .all
+        if let fingerprints = params.fingerprints ?? params.fingerprint.map({ [$0] }) {
+            selection = .keys(try fingerprints.map { try PublicKey(parameter: $0) })
         }
         let choice = KeyChoice(own: own, jid: try JID(parameter: params.jid), selection: selection)
         return try await decide(TrustLevel(params.trust), choice)
@@ -59,7 +55,7 @@ extension Account {
         let decided = try await store.read { try choice.keys(for: level, $0).decisions }
         let bundles = try await bundlesForTrustMessages(about: decided)
         let (own, policies, now) = (own, policies, Clock.now())
-        let (changed, people, policy) = try await store.write { tx in
+        let (changed, known, people, policy) = try await store.write { tx in
             let policy = try policies.policy(for: choice.jid, account: own, tx).policy
             let (keys, unknown) = try choice.keys(for: level, tx)
             let decisions = Decisions(own: own, now: now)
@@ -67,13 +63,17 @@ extension Account {
             changed += try decisions.refuse(unknown, level, tx)
             try TrustMessages(own: own, policies: policies, now: now).send(about: keys, bundles: bundles, tx)
             people.insert(choice.jid)
-            return (changed, people, policy)
+            return (changed, try tx.devices(account: own.account, jid: choice.jid), people, policy)
         }
         flush()
         let (released, cancelled) = await releaseHeld(in: Array(people))
         let shown = changed.filter { $0.address.jid == choice.jid }
+        // What was trusted blindly before reads on: a person who has just verified may think otherwise.
+        let others = known.map { ShownDevice($0, own: own, policy: policy) }
+            .filter { $0.receives && $0.trust != .verified }
         return TrustResult(
-            devices: shown.map { ShownDevice($0, own: own, policy: policy) }, released: Int64(released),
+            jid: choice.jid.description, devices: shown.map { ShownDevice($0, own: own, policy: policy) },
+            unverified: level == .verified && !others.isEmpty ? others : nil, released: Int64(released),
             cancelled: Int64(cancelled))
     }
 
@@ -183,9 +183,7 @@ extension ShownDevice {
             trust: isOwn ? .verified : Trust(device.trust), active: device.isActive, own: isOwn,
             firstSeenAt: Timestamp(milliseconds: device.firstSeenAt),
             lastReceivedAt: device.lastReceivedAt.map { Timestamp(milliseconds: $0) },
-            versions: ProtocolVersion.allCases.filter(device.versions.contains).map {
-                $0 == .legacy ? .legacy : .omemo2
-            },
+            versions: ProtocolVersion.allCases.filter(device.versions.contains).map { DeviceVersion($0) },
             receives: reads && !isOwn, label: device.label)
     }
 }

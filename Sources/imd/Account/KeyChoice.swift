@@ -11,8 +11,8 @@ struct KeyChoice: Sendable {
     enum Selection: Sendable {
         case all
         case device(UInt32)
-        /// Of a device that is known.
-        case key(PublicKey)
+        /// Of devices that are known.
+        case keys([PublicKey])
         /// The same, as another device showed it and a person compared it.
         case compared(PublicKey)
         /// As a link has them; they need not be known yet.
@@ -42,11 +42,10 @@ struct KeyChoice: Sendable {
             }
             keys = [device.identityKey?.curve25519].compactMap(\.self)
             if keys.isEmpty { unknown = [device.address] }
-        case .key(let key), .compared(let key):
-            guard devices.contains(where: { $0.identityKey?.curve25519 == key }) else {
-                throw noDevice(with: key)
-            }
-            keys = [key]
+        case .keys(let wanted):
+            keys = try known(wanted, devices)
+        case .compared(let key):
+            keys = try known([key], devices)
         case .link(let link):
             keys = try self.keys(of: link, devices)
         }
@@ -54,6 +53,13 @@ struct KeyChoice: Sendable {
             throw none("no key of \(unknown.count == 1 ? "that device" : "\(jid)") is known yet")
         }
         return (Set(keys).map { KeyDecision(jid: jid, key: $0, level: level) }, unknown)
+    }
+
+    private func known(_ keys: [PublicKey], _ devices: [DeviceRecord]) throws(UserError) -> [PublicKey] {
+        for key in keys where !devices.contains(where: { $0.identityKey?.curve25519 == key }) {
+            throw noDevice(with: key)
+        }
+        return keys
     }
 
     /// One key that is not what the link says, and nothing in it counts: somebody is in between.
