@@ -1,10 +1,11 @@
 """An account on another machine: its contacts, decisions and history, and a device of its own."""
 
+import json
 import os
 import subprocess
 
 import pytest
-from harness import BIN, USAGE, Imd, Peer, assert_explained, until
+from harness import BIN, USAGE, Api, Imd, Peer, assert_explained, until
 from terminal import Terminal
 
 DATA, NOPERM, CONFLICT = 65, 77, 73
@@ -73,17 +74,23 @@ def with_command(server, tmp_path):
             server.ca)
         assert run(old, "account", "export", file, passphrase="open sesame").returncode == 0
     trace.unlink()
-    return file, trace, command
+    return file, trace, command, user
 
 
 def test_a_command_in_a_backup_is_not_run_before_somebody_agrees(server, with_command):
-    file, trace, command = with_command
+    file, trace, command, old = with_command
     with Imd(server) as new:
         done = run(new, "account", "import", file, passphrase="open sesame")
         assert done.returncode == USAGE, done
         assert "'touch'" in done.stderr and "--accept-password-command" in done.stderr
         assert "canary" not in done.stderr + new.log()
         assert_explained(done.stderr)
+        with Api(new) as api:
+            content = api.call("account.inspect", path=str(file), passphrase="open sesame")
+            assert (content["account"], content["passwordCommand"]) == (old.jid, command)
+            assert content["server"] == server.address
+            refused = api.fails("account.import", path=str(file), passphrase="open sesame")
+            assert refused["data"]["code"] == "invalid-params" and "canary" not in json.dumps(refused)
         with Terminal([BIN / "imctl", "account", "import", file], new.environment) as terminal:
             terminal.expect("Passphrase: ")
             terminal.type("open sesame\n")
@@ -102,7 +109,7 @@ def test_a_command_in_a_backup_is_not_run_before_somebody_agrees(server, with_co
 
 
 def test_a_flag_agrees_to_the_command_in_a_backup_and_another_one_takes_its_place(server, with_command):
-    file, trace, command = with_command
+    file, trace, command, _ = with_command
     with Imd(server) as new, Imd(server) as other:
         done = run(new, "account", "import", file, "--accept-password-command", passphrase="open sesame")
         assert done.returncode == 0, done.stderr
