@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 from faults import Follower, check_invariants, figure, is_online, reading, scaled, warm_up
-from harness import Imd, Peer, until
+from harness import LEGACY, Imd, Peer, until
 
 LIBRARY = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
+
+PRELOAD = {
+    "LD_PRELOAD": str(LIBRARY), "FAKETIME_NO_CACHE": "1",
+    "DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 pytestmark = [
     pytest.mark.faults, pytest.mark.skipif(LIBRARY is None, reason="needs Debian's package libfaketime")]
@@ -35,9 +39,7 @@ def test_the_clock_may_jump(archive, jumps):
     with Imd(archive) as imd, Peer(archive, archive.user()) as peer:
         imd.correspondent = peer.user.jid
         set_clock(imd, "+0")
-        imd.preload = {
-            "LD_PRELOAD": str(LIBRARY), "FAKETIME_TIMESTAMP_FILE": str(imd.root / "clock"), "FAKETIME_NO_CACHE": "1",
-            "DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        imd.preload = PRELOAD | {"FAKETIME_TIMESTAMP_FILE": str(imd.root / "clock")}
         imd.stop()
         imd.start()
         imd.online()
@@ -65,6 +67,28 @@ def test_the_clock_may_jump(archive, jumps):
         check_invariants(imd)
         figure("F8", f"clock {', '.join(jumps)}: {reconnects} reconnects, {rotations} key rotations, 0 lost")
         assert reconnects <= 1 and rotations <= 1
+
+
+def test_the_signed_pre_key_is_renewed_on_a_living_stream(archive):
+    """Nobody logs in anew for a week: the key changes all the same, and the contacts find the new one."""
+    with Imd(archive) as imd, Peer(archive, archive.user()) as peer:
+        imd.online()
+        imd.stop()
+        with reading(imd) as connection:
+            first, made = connection.execute("SELECT id, createdAt FROM signedPreKey ORDER BY id DESC").fetchone()
+        set_clock(imd, f"+{int(made / 1000 + 7 * 86400 - 25 - time.time())}")
+        imd.preload = PRELOAD | {"FAKETIME_TIMESTAMP_FILE": str(imd.root / "clock")}
+        imd.start()
+        imd.online()
+        assert signed_pre_key(imd) == first, "not yet"
+        before = logins(archive, imd)
+        until(lambda: signed_pre_key(imd) == first + 1, 60, "the key is renewed")
+        node = f"{LEGACY}.bundles:{imd.call('account.list')['accounts'][0]['device']}"
+        published = lambda: str(peer.do("fetch", jid=imd.user.jid, node=node)["items"])
+        until(lambda: f'signedPreKeyId="{first + 1}"' in published(), 20, "it is published")
+        assert logins(archive, imd) == before
+        peer.send(imd.user.jid, "to the new key")
+        assert [m["body"] for m in imd.messages(1)] == ["to the new key"]
 
 
 def logins(server, imd):

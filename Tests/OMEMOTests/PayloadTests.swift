@@ -130,6 +130,15 @@ import Testing
         #expect(OwnDevice.signedPreKeyIsDue(createdAt: .max, now: .min))
     }
 
+    @Test func `the next signed pre-key is waited for a day at a time`() {
+        let day: Int64 = 24 * 60 * 60 * 1000
+        #expect(OwnDevice.signedPreKeyDelay(createdAt: 1000, now: 1000) == day)
+        #expect(OwnDevice.signedPreKeyDelay(createdAt: 1000, now: 1000 + 7 * day - 5) == 5)
+        #expect(OwnDevice.signedPreKeyDelay(createdAt: 1000, now: 1000 + 7 * day) == 0)
+        #expect(OwnDevice.signedPreKeyDelay(createdAt: 3 * day, now: 0) == day, "the clock was set back")
+        #expect(OwnDevice.signedPreKeyDelay(createdAt: .max, now: 0) == 0)
+    }
+
     @Test func `the next signed pre-key is signed by the same identity`() throws {
         var random = Seeded(11)
         let device = OwnDevice.generate(avoiding: [], at: 0, using: &random)

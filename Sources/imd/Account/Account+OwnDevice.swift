@@ -35,7 +35,7 @@ extension Account {
         rotation?.cancel()
         rotation = Task {
             // Also where it is due: what could not be published is not tried all the time.
-            try await Task.sleep(for: .milliseconds(max(60_000, await rotationDelay())))
+            try await Task.sleep(for: .milliseconds(max(10_000, await rotationDelay())))
             while case let delay = await rotationDelay(), delay > 0 {
                 try await Task.sleep(for: .milliseconds(delay))
             }
