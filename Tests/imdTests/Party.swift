@@ -52,22 +52,24 @@ final class Party: Sendable {
 
     /// What arrives from `sender`, as one read.
     @discardableResult
-    func receive(_ stanzas: Element..., from sender: JID) async throws -> Inbound.Effects {
-        try await take(
-            stanzas.map { stanza in
-                var stanza = stanza
-                stanza["from"] = sender.description
-                return Work.stanza(stanza)
-            })
+    func receive(
+        _ stanzas: Element..., from sender: JID, at now: Int64 = now
+    ) async throws -> Inbound.Effects {
+        let work = stanzas.map { stanza in
+            var stanza = stanza
+            stanza["from"] = sender.description
+            return Work.stanza(stanza)
+        }
+        return try await take(work, at: now)
     }
 
     /// What one read amounts to.
     @discardableResult
     func take(
         _ work: [Work], archive: Inbound.Archive = Inbound.Archive(announcesStanzaIDs: true),
-        aroundDamage: Bool = false
+        aroundDamage: Bool = false, at now: Int64 = now
     ) async throws -> Inbound.Effects {
-        let inbound = Inbound(own: own, policies: policies, archive: archive, now: Self.now)
+        let inbound = Inbound(own: own, policies: policies, archive: archive, now: now)
         return try await store.write { tx in
             var inbound = inbound
             return aroundDamage
