@@ -14,16 +14,16 @@ extension Account {
         defer { isHealing = false }
         let id = id
         // More may break meanwhile. Where the connection does that was no attempt: they are still noted then.
-        while let broken = try? await store.read({ try $0.brokenSessions(account: id) }), !broken.isEmpty {
+        for _ in 0..<10 {
+            let broken = try? await store.read { try $0.brokenSessions(account: id) }
+            guard let broken, !broken.isEmpty else { return }
             do { try await heal(broken) } catch { return }
         }
     }
 
     private func heal(_ broken: [BrokenSession]) async throws {
         let (id, now) = (id, Clock.now())
-        let due = try await store.read { tx in
-            try broken.filter { try tx.mayHeal($0, account: id, now: now) }
-        }
+        let due = try await store.read { try $0.healable(broken, account: id, now: now) }
         if !due.isEmpty { log.info("sessions are replaced", metadata: ["devices": "\(due.count)"]) }
         _ = try await renew(due.map { BundleKey($0.address, $0.version) }) { tx in
             for session in broken { try tx.removeBroken(session, account: id) }
@@ -68,8 +68,15 @@ extension Transaction {
     /// How long a device is left alone after its session was replaced by itself, in milliseconds.
     private static var healingPeriod: Int64 { 24 * 3_600_000 }
 
-    /// Whether a broken session is replaced by itself: of a device that is listed and not refused, once a day.
-    func mayHeal(_ session: BrokenSession, account: Int64, now: Int64) throws -> Bool {
+    /// Which broken sessions are replaced by themselves: of devices that are listed and not refused, one a day.
+    func healable(_ broken: [BrokenSession], account: Int64, now: Int64) throws -> [BrokenSession] {
+        var devices: Set<DeviceAddress> = []
+        return try broken.filter {
+            try mayHeal($0, account: account, now: now) && devices.insert($0.address).inserted
+        }
+    }
+
+    private func mayHeal(_ session: BrokenSession, account: Int64, now: Int64) throws -> Bool {
         guard let device = try device(account: account, session.address), !device.isDamaged else {
             return false
         }
