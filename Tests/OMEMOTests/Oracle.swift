@@ -1,4 +1,5 @@
-// python-omemo's backends for both versions, which share no code with this one, as a process to talk to.
+// Independent implementations of both versions, as processes to talk to: python-omemo's backends here, libomemo-c in
+// Libomemo.swift.
 import Foundation
 import IMCrypto
 import Testing
@@ -6,7 +7,68 @@ import XMPP
 
 @testable import OMEMO
 
-/// One process that plays any number of devices; see Oracle/omemo_peer.py.
+/// A process that answers each line with one line, and ends with its standard input.
+final class LineProcess {
+    struct HasEnded: Error {}
+
+    private let process = Process()
+    private let input = Pipe()
+    private let output = Pipe()
+    private var unread = Data()
+
+    init(_ program: String, _ arguments: [String]) throws {
+        process.executableURL = URL(fileURLWithPath: program)
+        process.arguments = arguments
+        process.standardInput = input
+        process.standardOutput = output
+        try process.run()
+    }
+
+    deinit {
+        try? input.fileHandleForWriting.close()
+        process.waitUntilExit()
+    }
+
+    func ask(_ line: Data) throws -> Data {
+        try input.fileHandleForWriting.write(contentsOf: line + [0x0a])
+        while true {
+            if let end = unread.firstIndex(of: 0x0a) {
+                defer { unread = Data(unread[(end + 1)...]) }
+                return Data(unread[..<end])
+            }
+            let more = output.fileHandleForReading.availableData
+            guard !more.isEmpty else { throw HasEnded() }
+            unread += more
+        }
+    }
+}
+
+/// One device of an independent implementation, with one device of ours to talk to.
+protocol OraclePeer: AnyObject {
+    var version: ProtocolVersion { get }
+    var address: DeviceAddress { get }
+    /// What it keeps, for `PeerModel`.
+    var habits: PeerModel.Habits { get }
+
+    func bundleElement() throws -> Element
+    func learn(_ device: Device) throws
+    func send(_ text: String, to device: Device) throws -> EncryptedMessage
+    /// - Returns: the text, and what the oracle sends in return by itself.
+    /// - Throws: `Oracle.Failure` if it refuses.
+    @discardableResult
+    func receive(
+        _ message: EncryptedMessage, from device: Device
+    ) throws -> (text: String?, sent: [EncryptedMessage])
+    func restart() throws
+    func snapshot() throws
+    func restore() throws
+}
+
+extension OraclePeer {
+    static func xml(_ element: Element) -> String { String(decoding: element.xml(), as: UTF8.self) }
+}
+
+/// One process that plays any number of python-omemo's devices; see Oracle/omemo_peer.py.
 final class Oracle {
     struct Failure: Error, Equatable { let name: String }
 
@@ -22,28 +84,18 @@ final class Oracle {
         return process.terminationStatus == 0 ? path : nil
     }()
 
-    private let process = Process()
-    private let input = Pipe()
-    private let output = Pipe()
-    private var unread = Data()
+    /// Where the sources of the processes are.
+    static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .appendingPathComponent("Oracle")
+
+    private let process: LineProcess
     let version: ProtocolVersion
 
     init(_ version: ProtocolVersion) throws {
         self.version = version
-        process.executableURL = URL(fileURLWithPath: try #require(Self.python))
-        process.arguments = [
-            URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-                .appendingPathComponent("Oracle/omemo_peer.py").path,
-            version == .legacy ? "legacy" : "omemo2",
-        ]
-        process.standardInput = input
-        process.standardOutput = output
-        try process.run()
-    }
-
-    deinit {
-        try? input.fileHandleForWriting.close()
-        process.waitUntilExit()
+        process = try LineProcess(
+            #require(Self.python),
+            [Self.folder.appendingPathComponent("omemo_peer.py").path, version.shortName])
     }
 
     struct Answer: Decodable {
@@ -57,26 +109,23 @@ final class Oracle {
     }
 
     func ask(_ request: [String: Any]) throws -> Answer {
-        var line = try JSONSerialization.data(withJSONObject: request)
-        line.append(0x0a)
-        try input.fileHandleForWriting.write(contentsOf: line)
-        while true {
-            if let end = unread.firstIndex(of: 0x0a) {
-                let answer = try JSONDecoder().decode(Answer.self, from: unread[..<end])
-                unread = Data(unread[(end + 1)...])
-                if let error = answer.error { throw Failure(name: error) }
-                return answer
-            }
-            let more = output.fileHandleForReading.availableData
-            guard !more.isEmpty else { throw Failure(name: "the oracle has ended") }
-            unread += more
-        }
+        let line = try process.ask(JSONSerialization.data(withJSONObject: request))
+        let answer = try JSONDecoder().decode(Answer.self, from: line)
+        if let error = answer.error { throw Failure(name: error) }
+        return answer
     }
 }
 
-/// One device of the oracle.
-final class OraclePeer {
+extension ProtocolVersion {
+    /// As the oracles and the files of vectors are called.
+    var shortName: String { self == .legacy ? "legacy" : "omemo2" }
+}
+
+/// One device of python-omemo.
+final class PythonPeer: OraclePeer {
     let oracle: Oracle
+    var version: ProtocolVersion { oracle.version }
+    let habits = PeerModel.Habits(sessions: 1, chains: nil, publishesOnlyWhenSpent: true)
     let name: String
     let address: DeviceAddress
 
@@ -95,7 +144,7 @@ final class OraclePeer {
     func learn(_ device: Device) throws {
         _ = try oracle.ask([
             "op": "publish", "peer": name, "jid": device.address.jid.description,
-            "device": Int(device.own.id), "bundle": xml(device.bundle.element),
+            "device": Int(device.own.id), "bundle": Self.xml(device.bundle.element),
         ])
     }
 
@@ -106,14 +155,13 @@ final class OraclePeer {
         return try EncryptedMessage(parse(#require(answer.xml)), oracle.version)
     }
 
-    /// - Returns: the text, and what the oracle sent in return by itself.
     @discardableResult
     func receive(
         _ message: EncryptedMessage, from device: Device
     ) throws -> (text: String?, sent: [EncryptedMessage]) {
         let answer = try oracle.ask([
             "op": "decrypt", "peer": name, "jid": device.address.jid.description,
-            "xml": xml(message.element),
+            "xml": Self.xml(message.element),
         ])
         return (answer.text, try (answer.sent ?? []).map { try EncryptedMessage(parse($0), oracle.version) })
     }
@@ -121,17 +169,15 @@ final class OraclePeer {
     func restart() throws { _ = try oracle.ask(["op": "restart", "peer": name]) }
     func snapshot() throws { _ = try oracle.ask(["op": "snapshot", "peer": name]) }
     func restore() throws { _ = try oracle.ask(["op": "restore", "peer": name]) }
-
-    private func xml(_ element: Element) -> String { String(decoding: element.xml(), as: UTF8.self) }
 }
 
 extension Device {
-    func send(_ text: String?, to peer: OraclePeer) throws -> EncryptedMessage {
-        try send(text, to: peer.address, with: OMEMO.Bundle(peer.bundleElement(), peer.oracle.version))
+    func send(_ text: String?, to peer: some OraclePeer) throws -> EncryptedMessage {
+        try send(text, to: peer.address, with: OMEMO.Bundle(peer.bundleElement(), peer.version))
     }
 
     @discardableResult
-    func receive(_ message: EncryptedMessage, from peer: OraclePeer) throws -> Received {
+    func receive(_ message: EncryptedMessage, from peer: some OraclePeer) throws -> Received {
         try receive(message, from: peer.address)
     }
 }

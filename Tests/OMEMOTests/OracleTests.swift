@@ -18,9 +18,9 @@ struct OracleTests {
     /// Strangers who know each other's bundles.
     private func strangers(
         _ seed: UInt64, _ version: ProtocolVersion, sign: Bool = false, peerSign: Bool = true
-    ) throws -> (Device, OraclePeer) {
+    ) throws -> (Device, PythonPeer) {
         let device = try Device("imd@example.org", seed: seed, sign: sign, version)
-        let peer = try OraclePeer(Oracle(version), "peer", sign: peerSign)
+        let peer = try PythonPeer(Oracle(version), "peer", sign: peerSign)
         try peer.learn(device)
         return (device, peer)
     }
@@ -28,7 +28,7 @@ struct OracleTests {
     /// After a key exchange by us and the oracle's answer to it.
     private func acquaintances(
         _ seed: UInt64, _ version: ProtocolVersion
-    ) throws -> (Device, OraclePeer) {
+    ) throws -> (Device, PythonPeer) {
         let (device, peer) = try strangers(seed, version)
         for answer in try peer.receive(device.send("hello", to: peer), from: device).sent {
             try device.receive(answer, from: peer)
@@ -216,7 +216,7 @@ struct OracleTests {
 
     @Test(arguments: ProtocolVersion.allCases)
     func `the bundle of the oracle is ours after its own encoding`(_ version: ProtocolVersion) throws {
-        let peer = try OraclePeer(Oracle(version), "peer", sign: true)
+        let peer = try PythonPeer(Oracle(version), "peer", sign: true)
         let element = try peer.bundleElement()
         let bundle = try OMEMO.Bundle(element, version)
         #expect(bundle.preKeys.count == 100)
@@ -242,7 +242,7 @@ struct OracleTests {
 }
 
 extension Conversation {
-    fileprivate init(recording device: Device, _ peer: OraclePeer) throws {
+    fileprivate init(recording device: Device, _ peer: PythonPeer) throws {
         func hex(_ bytes: Bytes) -> String { bytes.map { String(format: "%02x", $0) }.joined() }
         func key(_ id: UInt32, _ pair: KeyPair?) throws -> PrivateKey {
             PrivateKey(id: id, privateKey: hex(try #require(pair).privateKey.bytes))
