@@ -28,15 +28,6 @@ private struct Stores: Equatable {
     }
 }
 
-extension SessionRecord {
-    /// Which session the next message goes out on: what stands after the header and both forms of the identity.
-    fileprivate func currentBaseKey() throws -> Bytes {
-        var reader = RecordReader(serialized().bytes)
-        _ = try reader.bytes(3 + 32 + 32)
-        return try Session.baseKey(inSerialized: reader.counted()).bytes
-    }
-}
-
 private struct EventMachine {
     struct Flying {
         let message: EncryptedMessage

@@ -125,10 +125,10 @@ final class LibomemoPeer: OraclePeer {
         let preKey = try #require(bundle.preKeys.randomElement(using: &random))
         let identity = bundle.identityKey
         try ask(
-            "start", "\(device.own.id)", "\(bundle.signedPreKeyID)", hex(bundle.signedPreKey),
+            "start", "\(device.own.id)", "\(bundle.signedPreKeyID)", word(bundle.signedPreKey),
             hex(signature ?? bundle.signature),
-            version == .legacy ? hex(identity.curve25519) : hex(identity.ed25519),
-            "\(preKey.id)", hex(preKey.key))
+            version == .legacy ? word(identity.curve25519) : hex(identity.ed25519),
+            "\(preKey.id)", word(preKey.key))
     }
 
     @discardableResult
@@ -151,9 +151,7 @@ final class LibomemoPeer: OraclePeer {
     func restore() throws { try ask("restore") }
     func dropSessions() throws { try ask("drop") }
 
-    private func hex(_ key: PublicKey) -> String {
+    private func word(_ key: PublicKey) -> String {
         hex(version == .legacy ? key.serialized : key.bytes)
     }
-
-    private func hex(_ bytes: Bytes) -> String { bytes.map { String(format: "%02x", $0) }.joined() }
 }

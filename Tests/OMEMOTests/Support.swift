@@ -1,4 +1,5 @@
 // Devices, a reproducible random source and XML for the tests of this target.
+import Foundation
 import IMCrypto
 import Testing
 import XMPP
@@ -54,21 +55,21 @@ final class Device: PreKeyStore {
     func signedPreKey(_ id: UInt32) -> KeyPair? { signedPreKeys[id] }
 
     /// Only the pre-keys that are not spent.
-    var bundle: Bundle {
-        Bundle(
+    var bundle: OMEMO.Bundle {
+        OMEMO.Bundle(
             version, identity: own.identity, signedPreKey: own.signedPreKey,
             preKeys: preKeys.keys.sorted().compactMap { id in
-                preKeys[id].map { Bundle.PreKey(id: id, key: $0.publicKey) }
+                preKeys[id].map { OMEMO.Bundle.PreKey(id: id, key: $0.publicKey) }
             })
     }
 
     func send(_ text: String?, to other: Device) throws -> EncryptedMessage {
-        try send(text, to: other.address, with: Bundle(other.bundle.element, version))
+        try send(text, to: other.address, with: OMEMO.Bundle(other.bundle.element, version))
     }
 
     /// Encrypts as the daemon does: from a bundle if there is no session, through the element codec.
     func send(
-        _ text: String?, to address: DeviceAddress, with bundle: @autoclosure () throws -> Bundle
+        _ text: String?, to address: DeviceAddress, with bundle: @autoclosure () throws -> OMEMO.Bundle
     ) throws -> EncryptedMessage {
         var recipient = Recipient(address: address, record: records[address] ?? SessionRecord(version))
         if recipient.record.isEmpty {
@@ -115,6 +116,15 @@ final class Device: PreKeyStore {
     func stored(_ other: Device) -> Bytes? { records[other.address]?.serialized().bytes }
 }
 
+extension SessionRecord {
+    /// Which session the next message goes out on: what stands after the header and both forms of the identity.
+    func currentBaseKey() throws -> Bytes {
+        var reader = RecordReader(serialized().bytes)
+        _ = try reader.bytes(3 + 32 + 32)
+        return try Session.baseKey(inSerialized: reader.counted()).bytes
+    }
+}
+
 /// Two devices that have talked: each has one confirmed session.
 func acquainted(_ seed: UInt64, _ version: ProtocolVersion = .legacy) throws -> (Device, Device) {
     let alice = try Device("alice@example.org", seed: seed, version)
@@ -131,6 +141,8 @@ func parse(_ xml: String) throws -> Element {
     return try #require(
         events.compactMap { if case .element(let element) = $0 { element } else { nil } }.first)
 }
+
+func hex(_ bytes: Bytes) -> String { bytes.map { String(format: "%02x", $0) }.joined() }
 
 func bytes(hex: String) throws -> Bytes {
     try #require(hex.count % 2 == 0)
