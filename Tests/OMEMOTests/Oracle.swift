@@ -106,6 +106,10 @@ final class Oracle {
         var xml: String?
         var text: String?
         var sent: [String]?
+        var identitySeed: String?
+        var signedPreKey: String?
+        var preKeys: [String]?
+        var ratchetKey: String?
     }
 
     func ask(_ request: [String: Any]) throws -> Answer {
@@ -164,6 +168,16 @@ final class PythonPeer: OraclePeer {
             "xml": Self.xml(message.element),
         ])
         return (answer.text, try (answer.sent ?? []).map { try EncryptedMessage(parse($0), oracle.version) })
+    }
+
+    /// Its private keys, with the ratchet key of its session with that device if it has one.
+    func export(_ device: Device? = nil) throws -> Oracle.Answer {
+        var request: [String: Any] = ["op": "export", "peer": name]
+        if let device {
+            request["jid"] = device.address.jid.description
+            request["device"] = Int(device.own.id)
+        }
+        return try oracle.ask(request)
     }
 
     func restart() throws { _ = try oracle.ask(["op": "restart", "peer": name]) }

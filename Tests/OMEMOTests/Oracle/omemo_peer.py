@@ -12,7 +12,8 @@ Request: {"op": ..., "peer": name, ...}. Answer: {...} or {"error": class name}.
   restart                     serializes the state and loads it again
   snapshot                    keeps a copy of the state
   restore                     goes back to that copy, as from a backup
-  export                      the private keys, for recorded vectors
+  export                      the private keys, for recorded vectors, in hexadecimal: identitySeed, signedPreKey, preKeys;
+                              with jid and device also ratchetKey, of the session with that device
 """
 
 import asyncio
@@ -194,15 +195,22 @@ async def restore(peer, request):
     return {}
 
 
+def hexadecimal(text):
+    """The state holds bytes as text, a character for each."""
+    return text.encode("latin-1").hex()
+
+
 async def export(peer, request):
     state = peer.values[f"/{NS}/x3dh"]
-    return {
-        "identity": state["identity_key"],
-        "signedPreKey": state["signed_pre_key"],
-        "signedPreKeyIDs": peer.values[f"/{NS}/signed_pre_key_ids"],
-        "preKeys": state["pre_keys"],
-        "preKeyIDs": peer.values[f"/{NS}/pre_key_ids"],
+    answer = {
+        "identitySeed": hexadecimal(state["identity_key"]["secret"]),
+        "signedPreKey": hexadecimal(state["signed_pre_key"]["priv"]),
+        "preKeys": [hexadecimal(key) for key in state["pre_keys"]],
     }
+    if "jid" in request:
+        session = peer.values[f"/{NS}/{request['jid']}/{request['device']}/double_ratchet"]
+        answer["ratchetKey"] = hexadecimal(session["diffie_hellman_ratchet"]["own_ratchet_priv"])
+    return answer
 
 
 OPERATIONS = {
