@@ -119,6 +119,23 @@ struct LibomemoTests {
         }
     }
 
+    @Test(arguments: ProtocolVersion.allCases, [true, false])
+    func `it reads late messages of our last five chains`(
+        _ version: ProtocolVersion, _ weInitiate: Bool
+    ) throws {
+        let (device, peer) = try weInitiate ? acquaintances(309, version) : strangers(309, version)
+        if !weInitiate { try device.receive(peer.send("hello", to: device), from: peer) }
+        let late = try (0..<3).map { try device.send("\($0)", to: peer) }
+        try peer.receive(late[0], from: device)
+        for turn in 1...5 {
+            try device.receive(peer.send("turn", to: device), from: peer)
+            try peer.receive(device.send("next", to: peer), from: device)
+            if turn == 4 { #expect(try peer.receive(late[2], from: device).text == "2") }
+        }
+        #expect(throws: Oracle.Failure(name: "invalid-message")) { try peer.receive(late[1], from: device) }
+        #expect(try peer.receive(device.send("good", to: peer), from: device).text == "good")
+    }
+
     @Test(arguments: ProtocolVersion.allCases)
     func `of our messages 2,000 may be skipped, of theirs 1,000`(_ version: ProtocolVersion) throws {
         let (device, peer) = try acquaintances(306, version)

@@ -63,8 +63,7 @@ struct PeerModel {
     /// The peer has sent a key exchange.
     mutating func begin(_ base: Bytes) {
         known.insert(base)
-        // The initiator's first chain to receive on is that of the other's signed pre-key.
-        promote(sessions.first { $0.base == base } ?? Session(base: base, chains: [[]]))
+        promote(sessions.first { $0.base == base } ?? Session(base: base))
     }
 
     /// The peer has read a message; a spent pre-key makes it publish its bundle anew.
