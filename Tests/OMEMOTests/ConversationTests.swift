@@ -40,9 +40,9 @@ private struct Machine {
     mutating func step() throws {
         let receiver = Int.random(in: 0...1, using: &random)
         switch Int.random(in: 0..<1000, using: &random) {
-        case 0..<390: try send(to: receiver)
-        case 390..<395: for _ in 0..<20 { try send(to: receiver) }
-        case 395..<600: try deliver(to: receiver, at: 0)
+        case 0..<330: try send(to: receiver)
+        case 330..<334: for _ in 0..<20 { try send(to: receiver) }
+        case 334..<600: try deliver(to: receiver, at: 0)
         case 600..<850:
             if flying[receiver].isEmpty { return }
             try deliver(to: receiver, at: .random(in: 0..<flying[receiver].count, using: &random))
@@ -55,8 +55,8 @@ private struct Machine {
             counts.dropped += flying[receiver].count
             flying[receiver] = []
         case 932..<942: try replaceSession(of: receiver)
-        case 942..<948: kept[receiver] = devices[receiver].stored(devices[1 - receiver])
-        case 948..<951: try restore(receiver)
+        case 942..<952: kept[receiver] = devices[receiver].stored(devices[1 - receiver])
+        case 952..<957: try restore(receiver)
         default: try devices[receiver].restart()
         }
     }
