@@ -1,4 +1,4 @@
-/* One device on libomemo-c, driven by one line of words per request; bytes are hexadecimal, "-" is none.
+/* One device on libomemo-c, driven by one line of words per request; bytes are hexadecimal.
  *
  * usage: omemo_c legacy|omemo2 SEED
  *
@@ -18,7 +18,6 @@
  * An answer is "ok", then the words above; or "error" and a name.
  */
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <signal_protocol.h>
 #include <key_helper.h>
 #include <session_builder.h>
