@@ -71,6 +71,11 @@ def place(request):
     return request.getfixturevalue(f"{request.param}_circles")
 
 
+@pytest.fixture(params=["legacy", "omemo2"])
+def version(request):
+    return request.param
+
+
 @pytest.fixture
 def imd(server):
     """A daemon whose account is online."""

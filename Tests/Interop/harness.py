@@ -10,6 +10,7 @@ import queue
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from servers import ROOT, Ejabberd, Prosody, User  # noqa: F401 (the tests take 
 
 BIN = (ROOT / os.environ.get("IMD_BIN_DIR", ".build/debug")).absolute()
 LEGACY, OMEMO2 = "eu.siacs.conversations.axolotl", "urn:xmpp:omemo:2"
+NAMESPACE = {"legacy": LEGACY, "omemo2": OMEMO2}
 LISTS = {"legacy": f"{LEGACY}.devicelist", "omemo2": f"{OMEMO2}:devices"}
 
 # Exit statuses of imctl, sysexits(3).
@@ -163,6 +165,14 @@ class Imd:
         self.process.kill()
         self.process.wait(10)
 
+    def lose_sessions(self):
+        """Starts again without any of its OMEMO sessions."""
+        self.stop()
+        with sqlite3.connect(self.database) as connection:
+            assert connection.execute("DELETE FROM session").rowcount > 0
+        connection.close()
+        self.start(wait_online=True)
+
     def fails_to_start(self):
         """Runs an imd that is expected to give up: its exit status and what it wrote to stderr."""
         before = len(self.log())
@@ -235,9 +245,16 @@ class Imd:
         with Api(self) as api:
             return api.call(method, **params)
 
-    def fingerprint(self):
+    def _own_device(self):
         devices = self.call("device.list", account=self.user.jid)["devices"]
-        return next(device["fingerprint"] for device in devices if device["own"])
+        return next(device for device in devices if device["own"])
+
+    def device(self):
+        """The id of its own device."""
+        return self._own_device()["device"]
+
+    def fingerprint(self):
+        return self._own_device()["fingerprint"]
 
 
 class Api:

@@ -6,10 +6,7 @@ import time
 
 import pytest
 from faults import TORTURE, is_online
-from harness import (
-    LEGACY, LISTS, NOPERM, OMEMO2, Api, Imd, Peer, assert_explained, bundle_item, until)
-
-NAMESPACE = {"legacy": LEGACY, "omemo2": OMEMO2}
+from harness import LISTS, NAMESPACE, NOPERM, OMEMO2, Api, Imd, Peer, assert_explained, bundle_item, until
 
 
 @contextlib.contextmanager
@@ -41,7 +38,6 @@ def assert_never_in_clear(place, *texts):
 
 
 @pytest.mark.parametrize("how", ["emptied", "deleted"])
-@pytest.mark.parametrize("version", ["legacy", "omemo2"])
 def test_an_empty_device_list_is_an_alarm_and_nothing_goes_out(place, version, how):
     with conversation(place, "--only", version) as (imd, peer, intruder):
         peer.kill()  # it would put itself back
@@ -97,7 +93,6 @@ def test_a_deleted_bundle_of_a_known_device_changes_nothing(place):
         assert peer.next("message")["body"] == "as before"
 
 
-@pytest.mark.parametrize("version", ["legacy", "omemo2"])
 def test_a_stripped_message_is_not_shown_as_text(place, version):
     with conversation(place) as (imd, peer, intruder):
         intruder.do("raw", xml=(
@@ -158,7 +153,6 @@ def test_an_opt_out_stops_everything_until_a_person_answers(place):
 # The account's own list
 
 
-@pytest.mark.parametrize("version", ["legacy", "omemo2"])
 def test_an_own_list_that_another_client_damaged_is_repaired(place, version):
     one, two, _ = place.circle()
     with Imd(place, one) as imd, Peer(place, one, options=["--no-omemo"]) as vandal, \

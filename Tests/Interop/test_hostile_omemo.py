@@ -11,11 +11,6 @@ from harness import NOPERM, Imd, Peer, bundle_item, until
 pytestmark = pytest.mark.faults
 
 
-@pytest.fixture(params=["legacy", "omemo2"])
-def version(request):
-    return request.param
-
-
 @contextlib.contextmanager
 def under_attack(place, known):
     """imd, an attacker, and an honest contact. The attacker is a contact too, or a stranger."""
@@ -24,10 +19,6 @@ def under_attack(place, known):
     with Imd(place, one, log_level="info") as imd, Peer(place, attacker, options=["--no-omemo"]) as crowd, \
             Peer(place, three, options=["--only", "legacy"]) as honest:
         yield imd.online(), crowd, honest
-
-
-def own_device(imd):
-    return next(id for id, device in imd.devices(imd.user.jid).items() if device["own"])
 
 
 def size(imd):
@@ -52,7 +43,7 @@ class Watch:
 
 def flood(watch, crowd, imd, **command):
     """Has the crowd send; imd is asked for its status until the server has everything."""
-    crowd.begin("crowd", to=imd.user.jid, device=own_device(imd), **command)
+    crowd.begin("crowd", to=imd.user.jid, device=imd.device(), **command)
     ended = []
 
     def over():
@@ -95,7 +86,7 @@ def test_key_exchanges_of_many_invented_devices(place, known, version):
         assert devices <= 100 + 10 and sessions <= 2 * 110
         # Each exchange that worked took a key; somebody else must still find some.
         for kind in ("legacy", "omemo2"):
-            node, _ = bundle_item(kind, own_device(imd))
+            node, _ = bundle_item(kind, imd.device())
             [item] = honest.do("fetch", jid=imd.user.jid, node=node)["items"]
             assert item.count("preKeyPublic " if kind == "legacy" else "pk ") >= 25, "the bundle is never empty"
 

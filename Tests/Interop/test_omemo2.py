@@ -1,17 +1,8 @@
 """Both versions of OMEMO with an independent implementation: what is ordinary, and what breaks and heals."""
 
 import contextlib
-import sqlite3
 
-import pytest
-from harness import LEGACY, LISTS, OMEMO2, Api, Imd, Peer, encrypted_stanzas, until
-
-NAMESPACE = {"legacy": LEGACY, "omemo2": OMEMO2}
-
-
-@pytest.fixture(params=["legacy", "omemo2"])
-def version(request):
-    return request.param
+from harness import LISTS, NAMESPACE, Api, Imd, Peer, encrypted_stanzas, until
 
 
 @contextlib.contextmanager
@@ -135,11 +126,7 @@ def test_a_session_lost_by_imd_is_renewed_at_the_first_message_it_cannot_read(pl
         from_imd(imd, peer, "hello", version)
         from_peer(peer, imd, "hello", version)
         peer.quiet(1)
-        imd.stop()
-        with sqlite3.connect(imd.database) as connection:
-            assert connection.execute("DELETE FROM session").rowcount > 0
-        connection.close()
-        imd.start(wait_online=True)
+        imd.lose_sessions()
         for number in range(3):
             peer.send(imd.user.jid, f"lost {number}", version=version)
         assert peer.next("empty")["version"] == version
@@ -155,7 +142,7 @@ def test_a_session_lost_by_the_contact_heals_by_its_next_message_or_by_a_reset(p
         from_imd(imd, peer, "hello", version)
         from_peer(peer, imd, "hello", version)
         peer.quiet(1)
-        forget = {"jid": imd.user.jid, "device": own_device(imd)}
+        forget = {"jid": imd.user.jid, "device": imd.device()}
         peer.do("forget", **forget)
         from_peer(peer, imd, "who are you?", version)
         from_imd(imd, peer, "imd", version)
@@ -168,10 +155,6 @@ def test_a_session_lost_by_the_contact_heals_by_its_next_message_or_by_a_reset(p
         from_peer(peer, imd, "indeed", version)
         assert len(imd.told("device", change="session-renewed")) == 1
         assert imd.told("undecryptable", "gap", "error") == []
-
-
-def own_device(imd):
-    return next(id for id, device in imd.devices(imd.user.jid).items() if device["own"])
 
 
 def test_a_reset_that_forgets_keys_keeps_what_was_decided(place, version):
@@ -195,7 +178,7 @@ def test_a_device_taken_off_the_list_gets_nothing_more(place, version):
         until(lambda: imd.told("device", change="removed", device=device), 20, "it is told")
         assert not imd.devices(peer.user.jid)[device]["active"]
         id = from_imd(imd, peer, "to one", version)["id"]
-        sent = [keys for _, i, keys in encrypted_stanzas(place.capture(), own_device(imd)) if i == id]
+        sent = [keys for _, i, keys in encrypted_stanzas(place.capture(), imd.device()) if i == id]
         assert sent == [{peer.own["device"]}]
 
 
@@ -204,11 +187,11 @@ def test_an_own_device_that_is_gone_is_removed_by_hand(place):
     with Imd(place, one) as imd, Peer(place, two, options=["--no-omemo"]) as observer:
         imd.online()
         with Imd(place, one) as gone:
-            device = own_device(gone.online())
+            device = gone.online().device()
         until(lambda: device in imd.devices(one.jid), 20, "imd knows it")
         imd.ok("device", "remove", str(device), "--yes")
         for version in LISTS:
-            assert observer.published_list(version, one.jid) == [own_device(imd)]
+            assert observer.published_list(version, one.jid) == [imd.device()]
         assert not imd.devices(one.jid).get(device, {}).get("active")
 
 

@@ -3,8 +3,6 @@
 It answers no first message with an empty one, and what it had not acknowledged when it quit comes to it again.
 """
 
-import sqlite3
-
 import pytest
 from harness import LEGACY, Imd, Peer, encrypted_stanzas, until
 from profanity import Profanity
@@ -87,10 +85,6 @@ def test_profanity_and_imd(party):
         assert not [e for e in imd.events(1, "--since", "0") if e["type"] in ("undecryptable", "gap")]
 
 
-def own_device(imd):
-    return next(id for id, device in imd.devices(imd.user.jid).items() if device["own"])
-
-
 def device_of(profanity, imd):
     """Its id, as imd knows it."""
     return next(
@@ -124,7 +118,7 @@ def test_second_devices_of_profanity_and_imd_and_their_removal(place, party):
                 until(lambda: len(active_devices(imd, contact)) == 2, 20, "imd knows the contact's second device")
             other.open(alice.user.jid)
             for imd in (alice, second):
-                text = f"from device {own_device(imd)}"
+                text = f"from device {imd.device()}"
                 hear(profanity, imd, text)
                 until(lambda: text in other.received(imd.user.jid), 20, f"shown here too:\n{other.lines()}")
             other.enter("from the other profanity")
@@ -137,13 +131,13 @@ def test_second_devices_of_profanity_and_imd_and_their_removal(place, party):
             hand.publish_list("legacy", [left], as_it_is=True)
             until(lambda: alice.told("device", change="removed", device=gone), 20, "it is told")
         hear(profanity, alice, "to the one that is left")
-        assert encrypted_stanzas(place.capture(), own_device(alice))[-1][2] == {left, own_device(second)}
-        lost = own_device(second)
+        assert encrypted_stanzas(place.capture(), alice.device())[-1][2] == {left, second.device()}
+        lost = second.device()
     alice.ok("device", "remove", str(lost), "--yes")
     profanity.begin_sessions(alice.user.jid, 1)
     known = len(encrypted_stanzas(place.capture(), left))
     say(profanity, alice, "to the imd that is left")
-    assert keys_for(place, left, known) == {own_device(alice)}
+    assert keys_for(place, left, known) == {alice.device()}
     assert not alice.told("undecryptable", "gap")
 
 
@@ -153,11 +147,7 @@ def test_sessions_lost_by_imd_and_by_profanity(party):
     say(profanity, alice, "hello")
     hear(profanity, alice, "hello, too")
     # By imd: the first message that it cannot read has it begin a new one.
-    alice.stop()
-    with sqlite3.connect(alice.database) as connection:
-        assert connection.execute("DELETE FROM session").rowcount > 0
-    connection.close()
-    alice.start(wait_online=True)
+    alice.lose_sessions()
     for number in range(3):
         profanity.enter(f"lost {number}")
     until(lambda: len(alice.told("undecryptable")) == 3, 20, "each is told of once")
