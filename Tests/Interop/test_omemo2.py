@@ -1,6 +1,7 @@
 """Both versions of OMEMO with an independent implementation: what is ordinary, and what breaks and heals."""
 
 import contextlib
+import re
 
 from harness import LISTS, NAMESPACE, Api, Imd, Peer, encrypted_stanzas, until
 
@@ -85,6 +86,48 @@ def test_the_first_message_of_a_contact_and_restarts(place, version):
         from_imd(imd, peer, "are you back?", version)
         from_peer(peer, imd, "yes", version)
         assert_unharmed(imd, peer)
+
+
+def test_both_sides_restart_while_the_other_is_down(place, version):
+    """What was sent meanwhile is read, and nobody begins a new session."""
+    with correspondents(place, version) as (imd, peer):
+        from_imd(imd, peer, "hello", version)
+        from_peer(peer, imd, "hello", version)
+        from_imd(imd, peer, "hello again", version)  # an answer: from here on nothing is a key exchange
+        assert (begun := key_exchanges(place, imd.device(), peer.own["device"])) > 0
+        peer.kill()
+        imd.ok("send", peer.user.jid, "while the peer was down", "--wait", "server")
+        imd.stop()
+        imd.start(wait_online=True)
+        imd.ok("send", peer.user.jid, "still down", "--wait", "server")
+        imd.kill()
+        peer.seen.clear()
+        peer.start()  # what waits comes before it says that it is ready
+        until(lambda: (peer.poll(), texts(peer))[1] == ["while the peer was down", "still down"], 30, "all is read")
+        peer.send(imd.user.jid, "while imd was down", version=version)
+        peer.published_list(version)  # answered: the server has the message, too
+        peer.kill()
+        peer.start()
+        peer.send(imd.user.jid, "still down", version=version)
+        peer.next("sent")
+        imd.start(wait_online=True)
+        assert [m["body"] for m in imd.messages(2)] == ["while imd was down", "still down"]
+        from_imd(imd, peer, "back", version)
+        from_peer(peer, imd, "me too", version)
+        assert key_exchanges(place, imd.device(), peer.own["device"]) == begun
+        assert_unharmed(imd, peer)
+
+
+def texts(peer):
+    return [event["body"] for event in peer.seen if event["ev"] == "message"]
+
+
+def key_exchanges(place, *devices):
+    """How many stanzas of these devices begin a session."""
+    begins = re.compile(r"<key [^>]*(?:prekey|kex)=[\"'](?:true|1)")
+    senders = [re.compile(rf"sid=[\"']{device}[\"']") for device in devices]
+    lines = [line for line in set(place.capture().splitlines()) if begins.search(line)]
+    return sum(any(sender.search(line) for sender in senders) for line in lines)
 
 
 def test_second_devices_of_both_sides(place, version):
