@@ -22,7 +22,7 @@ build: ## imd and imctl, optimised, in .build/release
 
 test: export IMD_WARNINGS_AS_ERRORS = 1
 test: export IMD_ORACLE_PYTHON = $(CURDIR)/.venv/bin/python
-test: ## everything: unit tests, oracles, a real server and an independent client, the demo, lint
+test: ## everything: unit tests, oracles, real servers and independent clients, the demo, lint
 	@scripts/deps build test
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build
@@ -56,11 +56,12 @@ lint: ## style of the Swift code, the scripts and the manual
 
 install: ## binaries, manual and documents below PREFIX (/usr/local) in DESTDIR
 	@test -x .build/release/imd || { echo "error: nothing to install yet"; echo "hint: run: make build"; exit 66; } >&2
-	install -d "$(bindir)" "$(mandir)/man1" "$(mandir)/man5" "$(docdir)"
+	install -d "$(bindir)" "$(mandir)/man1" "$(mandir)/man5" "$(docdir)/docs"
 	install -s -m 755 .build/release/imd .build/release/imctl "$(bindir)"
 	install -m 644 man/*.1 "$(mandir)/man1"
 	install -m 644 man/*.5 "$(mandir)/man5"
-	install -m 644 README.md CHANGELOG.md LICENSE "$(docdir)"
+	install -m 644 README.md CHANGELOG.md CONTRIBUTING.md LICENSE "$(docdir)"
+	install -m 644 docs/*.md "$(docdir)/docs"
 
 clean: ## remove everything that was built
 	rm -rf .build .venv
