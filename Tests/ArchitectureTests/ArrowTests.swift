@@ -85,6 +85,16 @@ struct ArrowTests {
 }
 
 struct HouseTests {
+    @Test func `programs are started for a password and for a key, and nowhere else`() throws {
+        let places = ["Sources/imd/Account/Credentials.swift", "Sources/imd/Keys/SecretService.swift"]
+        let ways = ["posix_spawn", "Process()", "popen(", "system(", "execv", "fork("]
+        for source in try Source.all(below: "Sources") where !places.contains(source.path) {
+            for line in source.lines {
+                #expect(!ways.contains { line.contains($0) }, "\(source.path): \(line)")
+            }
+        }
+    }
+
     @Test func `every file says first what it owns, and stays small`() throws {
         for source in try Source.all(below: "Sources") + Source.all(below: "Tests") {
             #expect(source.lines.first?.hasPrefix("//") == true, "\(source.path)")
