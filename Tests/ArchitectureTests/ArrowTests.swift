@@ -86,9 +86,24 @@ struct ArrowTests {
 
 struct HouseTests {
     @Test func `programs are started for a password and for a key, and nowhere else`() throws {
-        let places = ["Sources/imd/Account/Credentials.swift", "Sources/imd/Keys/SecretService.swift"]
-        let ways = ["posix_spawn", "Process()", "popen(", "system(", "execv", "fork("]
-        for source in try Source.all(below: "Sources") where !places.contains(source.path) {
+        try expect(
+            ["posix_spawn", "Process()", "popen(", "system(", "execv", "fork("],
+            only: ["imd/Account/Credentials.swift", "imd/Keys/SecretService.swift"])
+    }
+
+    @Test func `files are made for database, key, lock and what the user names, and nowhere else`() throws {
+        try expect(
+            ["O_CREAT", "createFile(", "createDirectory(", ".write(to", "mkdir(", "fopen("],
+            only: [
+                "Store/DatabaseFile.swift", "imd/Keys/KeyFile.swift", "imd/InstanceLock.swift",
+                "imd/Paths.swift",
+                "imd/Backup/BackupFile.swift", "imctl/FilePath.swift",
+            ])
+    }
+
+    private func expect(_ ways: [String], only places: [String]) throws {
+        for source in try Source.all(below: "Sources")
+        where !places.contains(String(source.path.dropFirst("Sources/".count))) {
             for line in source.lines {
                 #expect(!ways.contains { line.contains($0) }, "\(source.path): \(line)")
             }
