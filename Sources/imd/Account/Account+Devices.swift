@@ -147,6 +147,7 @@ extension Account {
     /// - Parameter id: its name where a node has several; without it a node's newest. Some clients name the only item
     ///   of a legacy bundle in their own way.
     /// - Returns: nil for a node that does not exist or has no such item.
+    /// - Throws: `CodecError` where the answer or the item cannot be read: it is not an empty one.
     func item(of node: String, _ owner: JID, id: String? = nil) async throws -> Element? {
         let query =
             if let id, id != "current" { PubSub.items(of: node, ids: [id]) } else {
@@ -154,7 +155,9 @@ extension Account {
             }
         do {
             let answer = try await get(query, from: owner == jid ? nil : owner)
-            return try? PubSub.result(answer, node: node).last?.payload
+            guard let item = try PubSub.result(answer, node: node).last else { return nil }
+            guard let payload = item.payload else { throw CodecError.missing("payload") }
+            return payload
         } catch let error as StanzaError where error.condition == .itemNotFound {
             return nil
         }

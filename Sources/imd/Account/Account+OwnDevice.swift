@@ -60,6 +60,8 @@ extension Account {
                     id: Bundle.itemID(version, device: own.device))
             } catch is StanzaError {
                 // Publishing it will say what is wrong.
+            } catch is CodecError {
+                // It will be replaced.
             }
         }
         let known = published.compactMap { try? Bundle($0.value, $0.key) }
