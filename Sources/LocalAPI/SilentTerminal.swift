@@ -72,7 +72,8 @@ package enum SilentTerminal {
             var interest = pollfd(fd: terminal, events: Int16(POLLIN), revents: 0)
             let ready = poll(&interest, 1, 100)
             guard caught.load(ordering: .relaxed) == 0 else { return nil }
-            guard ready != 0 else { continue }
+            if ready == 0 || (ready < 0 && errno == EINTR) { continue }
+            guard ready > 0 else { return nil }
             let received = Glibc.read(terminal, buffer.baseAddress?.advanced(by: count), 1)
             if received < 0, errno == EINTR { continue }
             guard received == 1 else { return nil }

@@ -57,7 +57,7 @@ extension Transaction {
         return DeviceListChange(
             added: added, removed: removed,
             emptied: !removed.isEmpty && !stays && added.isEmpty, ignored: ignored,
-            ignoresMore: !ignoredBefore.isSuperset(of: ignored))
+            ignoresMore: !ignoredBefore.isSuperset(of: try ignoredDevices(account: account, jid: jid)))
     }
 
     /// How many ids beyond `maxDevices` are remembered by name: more than that no person has.

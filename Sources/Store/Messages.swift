@@ -167,22 +167,23 @@ extension Transaction {
             """, account, chat.bare, read: Self.message)
     }
 
-    /// Messages that wait to be encrypted, in the order they were accepted.
-    public func messagesAwaitingKeys(account: Int64, chat: JID) throws(StoreError) -> [StoredMessage] {
+    /// Messages that wait to be encrypted, for keys or for a decision, in the order they were accepted.
+    public func messagesWaiting(account: Int64, chat: JID) throws(StoreError) -> [StoredMessage] {
         try rows(
-            """
-            \(Self.selectMessages)
-            WHERE m.account = ? AND m.chat = ? AND m.awaitsKeys AND m.state = 'queued' ORDER BY m.id
-            """, account, chat.bare, read: Self.message)
+            "\(Self.selectMessages) WHERE m.id IN (\(Self.selectWaiting)) ORDER BY m.id", account, chat.bare,
+            read: Self.message)
     }
 
     /// Whether a chat has messages that wait to be encrypted: later ones must wait too.
-    public func isAwaitingKeys(account: Int64, chat: JID) throws(StoreError) -> Bool {
-        try first(
-            "SELECT 1 FROM message WHERE account = ? AND chat = ? AND awaitsKeys AND state = 'queued' LIMIT 1",
-            account, chat.bare
-        ) { _ in true } ?? false
+    public func hasWaiting(account: Int64, chat: JID) throws(StoreError) -> Bool {
+        try first("\(Self.selectWaiting) LIMIT 1", account, chat.bare) { _ in true } ?? false
     }
+
+    /// Each part has its index.
+    static let selectWaiting = """
+        SELECT id FROM message WHERE account = ?1 AND chat = ?2 AND awaitsKeys AND state = 'queued'
+        UNION ALL SELECT id FROM message WHERE account = ?1 AND chat = ?2 AND state = 'held'
+        """
 
     /// Notes that a message is not encrypted yet, or, with false, that its stanza is in the outbox.
     public func setAwaitsKeys(_ awaitsKeys: Bool, message: Int64) throws(StoreError) {

@@ -315,10 +315,12 @@ extension Migrations {
 }
 
 extension Migrations {
-    /// `excluded` and `ignored` are JSON arrays; `detail` is that of the event to come.
+    /// `excluded` and `ignored` are JSON arrays; `untold` decisions are still to go into trust messages; `detail` is that
+    /// of the event to come.
     fileprivate static let exclusionsToUnaddressed = """
         ALTER TABLE message ADD COLUMN excluded TEXT;
         ALTER TABLE deviceList ADD COLUMN ignored TEXT;
+        ALTER TABLE trustDecision ADD COLUMN untold INTEGER NOT NULL DEFAULT 0;
 
         CREATE TABLE brokenSession (
           account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,

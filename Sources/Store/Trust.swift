@@ -96,6 +96,23 @@ extension Transaction {
         }.compactMap { $0 }
     }
 
+    /// Notes whether a decision is still to be told to other devices (XEP-0450).
+    public func setUntold(
+        _ isUntold: Bool, account: Int64, jid: JID, key: PublicKey
+    ) throws(StoreError) {
+        try run(
+            "UPDATE trustDecision SET untold = ?4 WHERE account = ?1 AND jid = ?2 AND curve25519 = ?3",
+            account,
+            jid.bare, key.bytes, isUntold)
+    }
+
+    /// The decisions that are still to be told, by JID and key.
+    public func untoldDecisions(account: Int64) throws(StoreError) -> [TrustDecision] {
+        try rows("\(Self.selectDecisions) WHERE account = ? AND untold ORDER BY jid, curve25519", account) {
+            decision($0, account: account)
+        }.compactMap { $0 }
+    }
+
     func damagedDecisions(account: Int64) throws(StoreError) -> [String] {
         try rows("\(Self.selectDecisions) WHERE account = ? ORDER BY jid, curve25519", account) { row in
             decision(row, account: account) == nil

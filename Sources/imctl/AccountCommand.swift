@@ -95,7 +95,8 @@ struct AccountCommand: ParsableCommand {
             guard !result.listed.isEmpty else { return }
             Output.diagnose(
                 "warning",
-                "the server did not take device \(result.device) off its lists: contacts still encrypt to it")
+                "the server did not take device \(result.device) off its lists: contacts may still encrypt to it"
+            )
             Output.diagnose("hint", "on another device of the account: imctl device remove \(result.device)")
         }
     }

@@ -367,8 +367,10 @@ def test_verifying_once_carries_over_to_two_devices_on_each_side(place):
             wanted = {own[other]: "verified" for other in daemons}
             until(lambda: {**trust(imd, alice.jid), **trust(imd, bob.jid)} == wanted, 30, f"everybody is verified: {imd.log()[-2000:]}")
         assert a2.told("device", device=own[b2], change="trust-changed", source="trust-message")
-        # What one refuses its other devices refuse.
+        # What one refuses its other devices refuse, though it was decided without a connection.
+        a1.call("account.disconnect", account=alice.jid)
         a1.ok("device", "distrust", bob.jid, own[b2])
+        a1.call("account.connect", account=alice.jid)
         until(lambda: trust(a2, bob.jid)[own[b2]] == "distrusted", 20, "the refusal arrives")
         # None of it was a message, and after a restart the archive holds no surprise.
         for imd in daemons:

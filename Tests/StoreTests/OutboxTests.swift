@@ -145,17 +145,17 @@ import XMPP
             let a = try tx.insertOutgoing(outgoing(account, id: "a", chat: nurse.description))
             let b = try tx.insertOutgoing(outgoing(account, id: "b"))
             let c = try tx.insertOutgoing(outgoing(account, id: "c"))
-            try #expect(!tx.isAwaitingKeys(account: account, chat: chat))
+            try #expect(!tx.hasWaiting(account: account, chat: chat))
             for message in [a, b, c] { try tx.setAwaitsKeys(true, message: message.id) }
             _ = try tx.insertOutgoing(outgoing(account, id: "d"))
             try #expect(tx.chatsAwaitingKeys(account: account) == [nurse, chat])
-            try #expect(tx.messagesAwaitingKeys(account: account, chat: chat).map(\.messageID) == ["b", "c"])
+            try #expect(tx.messagesWaiting(account: account, chat: chat).map(\.messageID) == ["b", "c"])
             try tx.setAwaitsKeys(false, message: b.id)
-            try #expect(tx.messagesAwaitingKeys(account: account, chat: chat).map(\.messageID) == ["c"])
+            try #expect(tx.messagesWaiting(account: account, chat: chat).map(\.messageID) == ["c"])
             try tx.setState(a.id, .failed, reason: "x", now: 2)
             try #expect(tx.chatsAwaitingKeys(account: account) == [chat])
-            try #expect(!tx.isAwaitingKeys(account: account, chat: nurse))
-            try #expect(tx.isAwaitingKeys(account: account, chat: chat))
+            try #expect(!tx.hasWaiting(account: account, chat: nurse))
+            try #expect(tx.hasWaiting(account: account, chat: chat))
         }
     }
 }

@@ -33,7 +33,7 @@ import Testing
                 "0001 accounts, keys, messages, events 704707b3ccfaf854",
                 "0002 resumption, archive, retention 95702038e91ae4b1",
                 "0003 versions, trust, sealing 9f9cf971a12680bb",
-                "0004 what waits for later edd6cf1da2ee0b50",
+                "0004 what waits for later c1f913fe33a8cb97",
             ])
     }
 

@@ -49,6 +49,19 @@ import XMPP
         }
     }
 
+    @Test func `a decision is told once`() async throws {
+        let (test, key) = (try await TestStore(), identity().publicKey.curve25519)
+        try await test.write { [address] tx, account in
+            for level in [TrustLevel.verified, .distrusted] {
+                try tx.decide(level, account: account, jid: address.jid, key: key, source: .person, now: 1)
+                try tx.setUntold(true, account: account, jid: address.jid, key: key)
+                try #expect(tx.untoldDecisions(account: account).map(\.level) == [level])
+            }
+            try tx.setUntold(false, account: account, jid: address.jid, key: key)
+            try #expect(tx.untoldDecisions(account: account).isEmpty)
+        }
+    }
+
     @Test func `a decision that is not what was stored is none, and the check tells it`() async throws {
         let (test, key) = (try await TestStore(), identity().publicKey)
         try await test.write { [address] tx, account in
@@ -147,7 +160,7 @@ import XMPP
             try #expect(tx.heldChats(account: account) == [chat] && tx.pendingCount(account: account) == 1)
             try #expect(tx.pending(account: account, failed: false, limit: 9).map(\.id) == [message.id])
             try #expect(tx.release(message.id, now: 3) && !tx.release(message.id, now: 3))
-            try #expect(tx.messagesAwaitingKeys(account: account, chat: chat).map(\.id) == [message.id])
+            try #expect(tx.messagesWaiting(account: account, chat: chat).map(\.id) == [message.id])
             try #expect(tx.hold(message.id, now: 4) && tx.cancel(message.id, now: 5))
             try #expect(tx.message(row: message.id)?.reason == "cancelled")
             let states = try tx.events(after: 0, types: ["state"], limit: 9).compactMap(\.detail)

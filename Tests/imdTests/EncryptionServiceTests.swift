@@ -97,7 +97,7 @@ struct EncryptionServiceTests {
         #expect(held.state == .held)
         _ = try await account.trust(
             DeviceTrust.Params(jid: "bob@example.org", trust: Trust(level), device: bob.own.device))
-        _ = try await alice.write { try outbound.encryptWaiting(in: bob.jid, held: true, $0) }
+        _ = try await alice.write { try outbound.encryptWaiting(in: bob.jid, $0) }
         let now = try await alice.write { try $0.message(row: held.id) }
         #expect(now?.state == (level == .verified ? .queued : .failed))
         #expect(now?.reason == (level == .verified ? nil : "no-trusted-device"))

@@ -83,6 +83,7 @@ struct HealingLimitTests {
             #expect(try await bob.due([session], at: Party.now + age).isEmpty, "\(age)")
         }
         #expect(try await bob.due([session], at: Party.now + day) == [session])
+        #expect(try await bob.due([session], at: Party.now - day) == [session], "the clock was ahead")
     }
 
     /// Both break together where its owner restored a backup.
@@ -98,6 +99,7 @@ struct HealingLimitTests {
         let mallory = try await Party("m@evil.example")
         #expect(try await bob.due([BrokenSession(mallory.address, .legacy)]).isEmpty)
         #expect(try await bob.due([BrokenSession(alice.address, .omemo2)]).isEmpty, "not in that version")
+        #expect(try await bob.due([BrokenSession(bob.address, .legacy)]).isEmpty, "it is ourselves")
         try await bob.refuse(alice)
         #expect(try await bob.due([BrokenSession(alice.address, .legacy)]).isEmpty)
     }
@@ -173,9 +175,20 @@ extension Party {
         try await write { [own] in try $0.brokenSessions(account: own.account) }
     }
 
-    /// Those of the broken sessions that are replaced at a time.
+    /// Those of the broken sessions that are replaced at a time, one after the other.
     fileprivate func due(_ sessions: [BrokenSession], at now: Int64 = now) async throws -> [BrokenSession] {
-        try await write { [own] in try $0.healable(sessions, account: own.account, now: now) }
+        struct Undone: Error {}
+        return try await write { [own] tx in
+            var due: [BrokenSession] = []
+            try? tx.savepoint {
+                for session in sessions where try tx.mayHeal(session, own: own, now: now) {
+                    try tx.noteHealed(account: own.account, session.address, at: now)
+                    due.append(session)
+                }
+                throw Undone()
+            }
+            return due
+        }
     }
 
     fileprivate func refuse(_ other: Party) async throws {

@@ -143,7 +143,7 @@ struct SendingTests {
             #expect(accepted.outcome == nil)
         }
         let (outcomes, missing) = try await alice.write {
-            try outbound.encryptWaiting(in: bob.jid, held: false, $0)
+            try outbound.encryptWaiting(in: bob.jid, $0)
         }
         #expect(missing.isEmpty)
         #expect(outcomes.count == 2)
@@ -161,7 +161,7 @@ struct SendingTests {
         let request = SendRequest(chat: first.jid, body: "hello", clientID: "k", plaintext: false)
         let accepted = try await alice.write { try outbound.accept(request, mayEncrypt: false, $0) }
         #expect(accepted.message.excludedDevices.isEmpty)
-        _ = try await alice.write { try outbound.encryptWaiting(in: first.jid, held: false, $0) }
+        _ = try await alice.write { try outbound.encryptWaiting(in: first.jid, $0) }
 
         let left = [ExcludedDevice(second.address, .noBundle)]
         let details = try await alice.events(.state).compactMap(\.detail).map { detail in

@@ -38,7 +38,7 @@ struct StickinessTests {
             return try tx.outbox(account: outbound.own.account, limit: 100).count
         }
         let outcome = try await alice.write {
-            try outbound.encryptWaiting(in: bob.jid, held: false, $0).outcomes[row]
+            try outbound.encryptWaiting(in: bob.jid, $0).outcomes[row]
         }
         guard case .encryptionRequired? = outcome else {
             Issue.record("it went on")
@@ -105,7 +105,7 @@ struct StickinessTests {
         #expect(accepted.message.state == .held)
         #expect(try await alice.outbox().isEmpty)
         #expect(try await alice.events(.device).count == 1, "somebody has to decide")
-        let again = try await alice.write { try outbound.encryptWaiting(in: bob.jid, held: true, $0) }
+        let again = try await alice.write { try outbound.encryptWaiting(in: bob.jid, $0) }
         guard case .held? = again.outcomes[accepted.message.id] else {
             Issue.record("\(again.outcomes)")
             return
@@ -114,7 +114,7 @@ struct StickinessTests {
             _ = try tx.setTrust(
                 .verified, account: own.account, bob.address, source: .person, now: Party.now)
         }
-        _ = try await alice.write { try outbound.encryptWaiting(in: bob.jid, held: true, $0) }
+        _ = try await alice.write { try outbound.encryptWaiting(in: bob.jid, $0) }
         try await bob.receive(try #require(try await alice.outbox().last), from: alice.jid)
         #expect(try await bob.bodies() == ["secret"])
     }
@@ -127,7 +127,14 @@ struct StickinessTests {
         let outbound = alice.outbound([BundleKey(bob.address, .legacy): try await bob.bundle()])
         func send(_ body: String) async throws -> Accepted {
             let request = SendRequest(chat: bob.jid, body: body, clientID: nil, plaintext: false)
-            return try await alice.write { try outbound.accept(request, mayEncrypt: true, $0) }
+            var accepted = try await alice.write { try outbound.accept(request, mayEncrypt: true, $0) }
+            if accepted.outcome == nil {
+                let row = accepted.message.id
+                accepted.outcome = try await alice.write {
+                    try outbound.encryptWaiting(in: bob.jid, $0).outcomes[row]
+                }
+            }
+            return accepted
         }
         for body in ["first", "second"] {
             guard case .held? = try await send(body).outcome else {
@@ -147,6 +154,25 @@ struct StickinessTests {
         #expect(try await bob.bodies() == ["first", "second", "third"])
     }
 
+    @Test func `what was accepted without a connection goes out behind what was held`() async throws {
+        let (alice, bob) = try await pair()
+        try await alice.write { [own = alice.own] in
+            try $0.setPolicy(.verifiedOnly, account: own.account, jid: bob.jid)
+        }
+        let outbound = alice.outbound([BundleKey(bob.address, .legacy): try await bob.bundle()])
+        for (body, mayEncrypt) in [("held", true), ("later", false)] {
+            let request = SendRequest(chat: bob.jid, body: body, clientID: nil, plaintext: false)
+            _ = try await alice.write { try outbound.accept(request, mayEncrypt: mayEncrypt, $0) }
+        }
+        try await alice.write { [own = alice.own] tx in
+            _ = try tx.setTrust(
+                .verified, account: own.account, bob.address, source: .person, now: Party.now)
+        }
+        _ = try await alice.write { try outbound.encryptWaiting(in: bob.jid, $0) }
+        for stanza in try await alice.outbox() { try await bob.receive(stanza, from: alice.jid) }
+        #expect(try await bob.bodies() == ["held", "later"])
+    }
+
     @Test func `C30 a refused device cancels what was held for it`() async throws {
         let (alice, bob) = try await pair()
         try await alice.write { [own = alice.own] in
@@ -159,7 +185,7 @@ struct StickinessTests {
             _ = try tx.setTrust(
                 .distrusted, account: own.account, bob.address, source: .person, now: Party.now)
         }
-        _ = try await alice.write { try outbound.encryptWaiting(in: bob.jid, held: true, $0) }
+        _ = try await alice.write { try outbound.encryptWaiting(in: bob.jid, $0) }
         let message = try await alice.write { try $0.message(row: accepted.message.id) }
         #expect(message?.state == .failed)
         #expect(try await alice.outbox().isEmpty)

@@ -119,6 +119,9 @@ public enum MessageSend: Method {
         ]
     }
 
+    /// A device that cannot read the message.
+    public typealias Excluded = ExcludedDevice
+
     /// What became of it.
     public struct Result: Documented, Equatable {
         /// Id of the message.

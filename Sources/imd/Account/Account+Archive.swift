@@ -13,13 +13,16 @@ extension Account {
             isReadingArchive = false
             // Another connection may have come while this one's reader still waited for the disk.
             if archive.isDue, let other = self.connection, !(other === connection), isOnline {
-                return await readArchive(on: other)
+                await readArchive(on: other)
+                // Its own set-up found this reader and went on without.
+                return await goOn()
             }
         }
         // In any case: a broken archive must not hold back what is to be sent.
         guard connection === self.connection else { return }
         (holdsOutbox, holdsKeys) = (false, false)
         flush()
+        complainLater()
     }
 
     private func readDueArchive(on connection: Connection) async {

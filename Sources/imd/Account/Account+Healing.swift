@@ -13,21 +13,29 @@ extension Account {
         isHealing = true
         defer { isHealing = false }
         let id = id
-        // More may break meanwhile. Where the connection does that was no attempt: they are still noted then.
-        for _ in 0..<10 {
+        var tried: Set<BrokenSession> = []
+        // More may break meanwhile.
+        while tried.count < 100, isOnline {
             let broken = try? await store.read { try $0.brokenSessions(account: id) }
-            guard let broken, !broken.isEmpty else { return }
-            do { try await heal(broken) } catch { return }
+            guard let next = broken?.first(where: { !tried.contains($0) }) else { return }
+            tried.insert(next)
+            // One at a time: a server that does not answer keeps nobody else's broken.
+            await heal(next)
         }
     }
 
-    private func heal(_ broken: [BrokenSession]) async throws {
-        let (id, now) = (id, Clock.now())
-        let due = try await store.read { try $0.healable(broken, account: id, now: now) }
-        if !due.isEmpty { log.info("sessions are replaced", metadata: ["devices": "\(due.count)"]) }
-        _ = try await renew(due.map { BundleKey($0.address, $0.version) }) { tx in
-            for session in broken { try tx.removeBroken(session, account: id) }
-            for session in due { try tx.noteHealed(account: id, session.address, at: now) }
+    private func heal(_ broken: BrokenSession) async {
+        let (id, own, now) = (id, own, Clock.now())
+        do {
+            let isDue = try await store.read { try $0.mayHeal(broken, own: own, now: now) }
+            let keys = isDue ? [BundleKey(broken.address, broken.version)] : []
+            _ = try await renew(keys) { tx in
+                try tx.removeBroken(broken, account: id)
+                if isDue { try tx.noteHealed(account: id, broken.address, at: now) }
+            }
+        } catch {
+            // That was no attempt: it stays noted.
+            log.debug("a session is not replaced yet", metadata: ["reason": "\(error)"])
         }
     }
 
@@ -68,20 +76,14 @@ extension Transaction {
     /// How long a device is left alone after its session was replaced by itself, in milliseconds.
     private static var healingPeriod: Int64 { 24 * 3_600_000 }
 
-    /// Which broken sessions are replaced by themselves: of devices that are listed and not refused, one a day.
-    func healable(_ broken: [BrokenSession], account: Int64, now: Int64) throws -> [BrokenSession] {
-        var devices: Set<DeviceAddress> = []
-        return try broken.filter {
-            try mayHeal($0, account: account, now: now) && devices.insert($0.address).inserted
-        }
-    }
-
-    private func mayHeal(_ session: BrokenSession, account: Int64, now: Int64) throws -> Bool {
-        guard let device = try device(account: account, session.address), !device.isDamaged else {
-            return false
-        }
+    /// Whether a broken session is replaced by itself: of a device that is listed and not refused, once a day.
+    func mayHeal(_ session: BrokenSession, own: OwnIdentity, now: Int64) throws -> Bool {
+        guard session.address != own.address,
+            let device = try device(account: own.account, session.address), !device.isDamaged
+        else { return false }
+        // A clock may have been ahead.
         return device.versions.contains(session.version) && device.trust != .distrusted
-            && now - (device.healedAt ?? 0) >= Self.healingPeriod
+            && (now - (device.healedAt ?? 0)).magnitude >= Self.healingPeriod.magnitude
     }
 }
 

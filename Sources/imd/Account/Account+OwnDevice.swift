@@ -12,7 +12,7 @@ extension Account {
     /// - Throws: where the stream ended meanwhile, or the store failed.
     func publishDevice() async throws {
         publishAgain = true
-        guard !isPublishing else { return }
+        guard !isPublishing, !isLeaving else { return }
         isPublishing = true
         defer {
             isPublishing = false
@@ -31,8 +31,9 @@ extension Account {
     }
 
     /// A stream may live for months, and the signed pre-key has had its time after a week.
-    private func awaitRotation() {
+    func awaitRotation() {
         rotation?.cancel()
+        guard bound != nil, !isStopping else { return }
         rotation = Task {
             // Also where it is due: what could not be published is not tried all the time.
             try await Task.sleep(for: .milliseconds(max(10_000, await rotationDelay())))

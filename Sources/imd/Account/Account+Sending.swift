@@ -73,11 +73,8 @@ extension Account {
 
     /// Encrypts everything that waits in a chat, fetching what it takes; calls for one chat share the work.
     ///
-    /// - Parameter held: also what waits for a person's decision.
     /// - Returns: the outcome of each message, by row; of the first run that has one for `message`.
-    private func prepare(
-        _ chat: JID, for message: Int64? = nil, held: Bool = false
-    ) async -> [Int64: Outbound.Outcome] {
+    private func prepare(_ chat: JID, for message: Int64? = nil) async -> [Int64: Outbound.Outcome] {
         while let running = preparing[chat] {
             let outcomes = await running.value
             if let message, outcomes[message] != nil { return outcomes }
@@ -86,7 +83,7 @@ extension Account {
         let run = Task {
             // Gone before anybody who waits for it looks again.
             defer { preparing[chat] = nil }
-            return await encryptWaiting(in: chat, held: held)
+            return await encryptWaiting(in: chat)
         }
         preparing[chat] = run
         return await run.value
@@ -117,7 +114,7 @@ extension Account {
         for chat in waiting where chats?.contains(chat) != false {
             let held = try? await store.read { try $0.messagesHeld(account: id, chat: chat).map(\.id) }
             guard let held, !held.isEmpty else { continue }
-            let outcomes = await prepare(chat, held: true)
+            let outcomes = await prepare(chat)
             for row in held {
                 switch outcomes[row] {
                 case .enqueued?: released += 1
@@ -130,18 +127,18 @@ extension Account {
         return (released, cancelled)
     }
 
-    private func encryptWaiting(in chat: JID, held: Bool) async -> [Int64: Outbound.Outcome] {
+    private func encryptWaiting(in chat: JID) async -> [Int64: Outbound.Outcome] {
+        var all: [Int64: Outbound.Outcome] = [:]
         do {
             try await refreshLists(of: [chat, jid])
             var outbound = Outbound(
                 own: own, policies: policies, now: Clock.now(), failures: recentFailures())
             // What is missing after its bundle was asked for is excluded; more rounds are for devices that
             // appear meanwhile.
-            var all: [Int64: Outbound.Outcome] = [:]
             for _ in 0..<5 {
                 let attempt = outbound
                 let (outcomes, missing) = try await store.write {
-                    try attempt.encryptWaiting(in: chat, held: held, $0)
+                    try attempt.encryptWaiting(in: chat, $0)
                 }
                 for (row, outcome) in outcomes {
                     switch outcome {
@@ -159,7 +156,7 @@ extension Account {
             log.info("a message waits", metadata: ["chat": "\(chat)", "reason": "\(error)"])
         }
         retryLater()
-        return [:]
+        return all
     }
 
     /// A message that waits on a living stream is tried again by itself.

@@ -16,10 +16,10 @@ extension Account {
 
     /// Ends the connection in order, and takes what the server still acknowledges. The account stays as it is.
     func stop() async {
+        rotation?.cancel()
         guard let driver else { return setPhase(.offline) }
         isStopping = true
         retry?.cancel()
-        rotation?.cancel()
         pause?.cancel()
         if let connection {
             if bound != nil { send([OwnPresence.unavailable]) }
@@ -43,7 +43,6 @@ extension Account {
 
     private func run() async {
         await recall()
-        complainLater()
         var backoff = Backoff()
         var random = SystemRandomNumberGenerator()
         while !isStopping {
@@ -222,6 +221,7 @@ extension Account {
                 // After a restart nobody remembers them.
                 if !features.areKnown { await discoverFeatures() }
                 restorePresence()
+                awaitRotation()
             } else {
                 await remember(mechanism: bound?.mechanism)
                 async let roster: Void = fetchRoster()
@@ -241,9 +241,7 @@ extension Account {
             await append(.account(AccountDetail(state: .online, reason: nil)))
             flush()
             await readArchive(on: connection)
-            await prepareQueued()
-            // What was decided meanwhile.
-            await releaseHeld()
+            await goOn()
             guard bound?.resumed == false else { return }
             try await Task.sleep(for: .seconds(10))
             await announceAbsent()
@@ -254,6 +252,15 @@ extension Account {
             log.warning("setting the stream up failed", metadata: ["reason": "\(error)"])
             await connection.close()
         }
+    }
+
+    /// What may have to be encrypted since nothing could be.
+    func goOn() async {
+        await prepareQueued()
+        // What was decided meanwhile.
+        await releaseHeld()
+        await tellDecisions()
+        await heal()
     }
 
     func sendPresence() {

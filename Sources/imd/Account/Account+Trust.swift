@@ -54,14 +54,19 @@ extension Account {
         _ = try await devices(of: choice.jid)
         let decided = try await store.read { try choice.keys(for: level, $0).decisions }
         let bundles = try await bundlesForTrustMessages(about: decided)
-        let (own, policies, now) = (own, policies, Clock.now())
+        let (own, policies, now, isTold) = (own, policies, Clock.now(), mayEncrypt)
         let (changed, known, people, policy) = try await store.write { tx in
             let policy = try policies.policy(for: choice.jid, account: own, tx).policy
             let (keys, unknown) = try choice.keys(for: level, tx)
             let decisions = Decisions(own: own, now: now)
             var (changed, people) = try decisions.apply(keys, source: .person, tx)
             changed += try decisions.refuse(unknown, level, tx)
-            try TrustMessages(own: own, policies: policies, now: now).send(about: keys, bundles: bundles, tx)
+            if isTold {
+                try TrustMessages(own: own, policies: policies, now: now).send(
+                    about: keys, bundles: bundles, tx)
+            } else {
+                for key in keys { try tx.setUntold(true, account: own.account, jid: key.jid, key: key.key) }
+            }
             people.insert(choice.jid)
             return (changed, try tx.devices(account: own.account, jid: choice.jid), people, policy)
         }

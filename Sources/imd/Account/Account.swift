@@ -53,7 +53,7 @@ actor Account {
     var isReadingArchive = false
     /// Whether the archive showed that the database is an old copy.
     var isRestored = false
-    /// Whether nothing is encrypted because the archive may yet show that the database is an old copy.
+    /// Whether no message is encrypted because the archive may yet show that the database is an old copy.
     var holdsKeys = false
     /// Whether stanzas wait for room among those in flight.
     var isBlocked = false

@@ -17,8 +17,8 @@ extension Inbound {
         guard let first = messages.first else {
             return try undecryptable(incoming, device: nil, "malformed", tx)
         }
-        if first.sid == own.device, incoming.from.bare == own.jid {
-            return try sentByOurselves(first, incoming, tx)
+        if incoming.from.bare == own.jid, let own = messages.first(where: { $0.sid == own.device }) {
+            return try sentByOurselves(own, incoming, tx)
         }
         let addressed = messages.filter { !$0.keys.isEmpty }
         guard !addressed.isEmpty else { return try unaddressed(first, incoming, tx) }
@@ -34,7 +34,11 @@ extension Inbound {
             let sender = DeviceAddress(jid: incoming.from.bare, device: message.sid)
             guard let key = message.keys.first else { continue }
             switch try open(message, key, from: sender, in: incoming, tx) {
-            case .success(let opened): return try take(opened, in: incoming, tx)
+            case .success(let opened):
+                if let failure, failure.error == .identityKeyChanged {
+                    try keyChanged(DeviceAddress(jid: sender.jid, device: failure.message.sid), tx)
+                }
+                return try take(opened, in: incoming, tx)
             case .failure(.preKeyStoreFailed): throw StoreError.corrupt("preKey")
             case .failure(let error): failure = failure ?? (error, message)
             }

@@ -46,21 +46,15 @@ extension Outbound {
 
     private func enqueue(_ message: StoredMessage, mayEncrypt: Bool, _ tx: Transaction) throws -> Accepted {
         guard mayEncrypt || message.plaintext else { return try enqueueLater(message, tx) }
-        let outcome: Outcome?
-        if try !tx.messagesHeld(account: own.account, chat: message.chat).isEmpty, mayEncrypt {
-            // What was decided since has its effect on those before it, too.
-            try tx.setAwaitsKeys(true, message: message.id)
-            outcome = try encryptWaiting(in: message.chat, held: true, tx).outcomes[message.id]
-        } else if try tx.isAwaitingKeys(account: own.account, chat: message.chat) {
-            outcome = nil
-        } else {
-            outcome = try makeStanza(message, tx)
+        // It has its place behind what still waits in the chat.
+        guard try !tx.hasWaiting(account: own.account, chat: message.chat) else {
+            return try enqueueLater(message, tx)
         }
+        let outcome = try makeStanza(message, tx)
         switch outcome {
-        case .needs?, nil: return try enqueueLater(message, tx)
-        case .held?:
-            return Accepted(message: try tx.message(row: message.id) ?? message, outcome: outcome)
-        case .enqueued?, .noTrustedDevice?, .optedOut?, .encryptionRequired?, .damaged?:
+        case .needs: return try enqueueLater(message, tx)
+        case .held: return Accepted(message: try tx.message(row: message.id) ?? message, outcome: outcome)
+        case .enqueued, .noTrustedDevice, .optedOut, .encryptionRequired, .damaged:
             return Accepted(message: message, outcome: outcome)
         }
     }
@@ -74,17 +68,21 @@ extension Outbound {
         message.plaintext ? try enqueuePlaintext(message, tx) : try encrypt(message, tx)
     }
 
-    /// Makes the stanzas of the chat's waiting messages in order, as far as keys are there.
-    ///
-    /// - Parameter held: also of those that wait for a person's decision, which may have come.
+    /// Makes the stanzas of the chat's waiting messages in order, as far as keys are there; also of those that wait for
+    /// a person's decision, which may have come.
     func encryptWaiting(
-        in chat: JID, held: Bool, _ tx: Transaction
+        in chat: JID, _ tx: Transaction
     ) throws -> (outcomes: [Int64: Outcome], missing: [BundleKey]) {
         var outcomes: [Int64: Outcome] = [:]
-        var waiting = try tx.messagesAwaitingKeys(account: own.account, chat: chat)
-        if held { waiting += try tx.messagesHeld(account: own.account, chat: chat) }
-        for message in waiting.sorted(by: { $0.id < $1.id }) {
+        var held: Outcome?
+        for message in try tx.messagesWaiting(account: own.account, chat: chat) {
+            if let held, !message.plaintext, message.state == .held {
+                // Nothing is decided yet, so neither for this one.
+                outcomes[message.id] = held
+                continue
+            }
             let outcome = try makeStanza(message, tx)
+            if case .held = outcome { held = outcome }
             switch outcome {
             case .needs(let missing): return (outcomes, missing)
             case .enqueued(let delivery):

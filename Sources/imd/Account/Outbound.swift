@@ -60,9 +60,8 @@ struct Outbound {
         let recipients = try recipients(for: message.chat, tx)
         if !recipients.missing.isEmpty { return .needs(recipients.missing) }
         let excluded = recipients.delivery.excluded
-        if !excluded.isEmpty || message.excluded != nil {
-            try tx.setExcluded(excluded.isEmpty ? nil : Self.json(excluded), message: message.id)
-        }
+        let left = try Self.json(excluded)
+        if left != message.excluded { try tx.setExcluded(left, message: message.id) }
         guard recipients.reachesContact else {
             // It never left, so the same key may try again.
             try tx.setAwaitsKeys(true, message: message.id)
@@ -82,8 +81,13 @@ struct Outbound {
         return .enqueued(recipients.delivery)
     }
 
-    private static func json(_ excluded: [ExcludedDevice]) throws -> String {
-        String(decoding: try JSONValue(encoding: excluded).serialized(), as: UTF8.self)
+    /// How many devices that cannot read it are kept with a message: the owner of a long list must not fill our disk.
+    private static let maxExcluded = 100
+
+    private static func json(_ excluded: [ExcludedDevice]) throws -> String? {
+        guard !excluded.isEmpty else { return nil }
+        let kept = Array(excluded.prefix(maxExcluded))
+        return String(decoding: try JSONValue(encoding: kept).serialized(), as: UTF8.self)
     }
 
     private func fail(

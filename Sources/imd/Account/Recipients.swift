@@ -35,6 +35,7 @@ extension Outbound {
         var reachesContact = false
         /// Whether a person's decision could let a device of the contact read it.
         var awaitsDecision = false
+        fileprivate var ignored: [DeviceAddress] = []
         fileprivate var stale: [(device: DeviceRecord, version: ProtocolVersion, record: SessionRecord)] = []
     }
 
@@ -53,18 +54,19 @@ extension Outbound {
         recipients.reachesContact = !recipients.sessions.isEmpty
         if chat != own.jid { try add(devicesOf: own.jid, to: &recipients, tx) }
         for (device, _, _) in recipients.stale { recipients.exclude(device.address, .stale) }
+        // Behind the others, about which a person can do something.
+        for address in recipients.ignored { recipients.exclude(address, .tooMany) }
         return recipients
     }
 
     private func add(devicesOf jid: JID, to recipients: inout Recipients, _ tx: Transaction) throws {
         let devices = try tx.devices(account: own.account, jid: jid)
         guard devices.contains(where: \.isActive) else { return }
-        let policy = try policies.policy(for: jid, account: own, tx).policy
         if devices.count >= Transaction.maxDevices {
-            for id in try tx.ignoredDevices(account: own.account, jid: jid) {
-                recipients.exclude(DeviceAddress(jid: jid, device: id), .tooMany)
-            }
+            recipients.ignored += try tx.ignoredDevices(account: own.account, jid: jid)
+                .map { DeviceAddress(jid: jid, device: $0) }.filter { $0 != own.address }
         }
+        let policy = try policies.policy(for: jid, account: own, tx).policy
         for device in devices where device.isActive && device.address != own.address {
             guard !device.isDamaged else {
                 recipients.exclude(device.address, .damaged)

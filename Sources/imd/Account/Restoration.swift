@@ -17,7 +17,8 @@ struct Restoration {
     /// Looks at the bundle that is published under our name. Where it holds keys that only a later state of this
     /// database can have made, gives up the sessions and makes keys with ids beyond.
     ///
-    /// A server can make that up, as pre-keys are not signed: it gains nothing but new sessions.
+    /// A server can make that up, as pre-keys are not signed: it gains new sessions, and that its later bundles are not
+    /// believed.
     func compare(with published: Bundle, _ tx: Transaction) throws {
         guard published.identityKey.curve25519 == own.identity.publicKey.curve25519,
             published.signedPreKeyID <= Self.highestBelievableID,

@@ -1,4 +1,5 @@
-// How a complete file gets its name: never over another file, and never before it is complete.
+// How a complete file gets its name: never over another file, and never before it is complete;
+// where a file system offers nothing better, an empty file holds the name for a moment.
 import CLinux
 import Glibc
 

@@ -176,7 +176,7 @@ CREATE TABLE trustDecision (
   trust TEXT NOT NULL,
   source TEXT NOT NULL,
   decidedAt INTEGER NOT NULL,
-  checksum BLOB NOT NULL,
+  checksum BLOB NOT NULL, untold INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (account, jid, curve25519)
 ) STRICT, WITHOUT ROWID;
 
