@@ -24,11 +24,11 @@ extension Transaction {
             """, account, session.address.jid, session.address.device, session.version.rawValue)
     }
 
-    /// The sessions to be replaced, at most 100 of them. A row that cannot be read is left out.
+    /// The sessions to be replaced. A row that cannot be read is left out.
     public func brokenSessions(account: Int64) throws(StoreError) -> [BrokenSession] {
         try rows(
             """
-            SELECT jid, device, version FROM brokenSession WHERE account = ? ORDER BY jid, device, version LIMIT 100
+            SELECT jid, device, version FROM brokenSession WHERE account = ? ORDER BY jid, device, version
             """, account
         ) { row in
             guard let jid = try? row.jid(0), let device = try? row.id(1),

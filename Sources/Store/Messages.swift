@@ -191,12 +191,13 @@ extension Transaction {
     }
 
     /// The chats that have messages waiting to be encrypted, the longest waiting first.
-    public func chatsAwaitingKeys(account: Int64) throws(StoreError) -> [JID] {
+    public func chatsWaiting(account: Int64) throws(StoreError) -> [JID] {
         try rows(
             """
-            SELECT m.chat FROM message m
-            WHERE m.account = ? AND m.awaitsKeys AND m.state = 'queued'
-            GROUP BY m.chat ORDER BY min(m.id)
+            SELECT chat FROM (
+              SELECT chat, id FROM message WHERE account = ?1 AND awaitsKeys AND state = 'queued'
+              UNION ALL SELECT chat, id FROM message WHERE account = ?1 AND state = 'held')
+            GROUP BY chat ORDER BY min(id)
             """, account
         ) { (row) throws(StoreError) in
             try row.jid(0)

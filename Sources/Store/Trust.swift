@@ -65,7 +65,7 @@ extension Transaction {
                 INSERT INTO trustDecision (account, jid, curve25519, trust, source, decidedAt, checksum)
                 VALUES (?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT DO UPDATE SET trust = excluded.trust, source = excluded.source,
-                  decidedAt = excluded.decidedAt, checksum = excluded.checksum
+                  decidedAt = excluded.decidedAt, checksum = excluded.checksum, untold = 0
                 """, account, jid, key.bytes, level.rawValue, source.rawValue, now, checksum.value)
         }
         return try setTrust(level, ofKey: key, account: account, jid: jid)

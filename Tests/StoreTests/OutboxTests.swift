@@ -148,12 +148,12 @@ import XMPP
             try #expect(!tx.hasWaiting(account: account, chat: chat))
             for message in [a, b, c] { try tx.setAwaitsKeys(true, message: message.id) }
             _ = try tx.insertOutgoing(outgoing(account, id: "d"))
-            try #expect(tx.chatsAwaitingKeys(account: account) == [nurse, chat])
+            try #expect(tx.chatsWaiting(account: account) == [nurse, chat])
             try #expect(tx.messagesWaiting(account: account, chat: chat).map(\.messageID) == ["b", "c"])
             try tx.setAwaitsKeys(false, message: b.id)
             try #expect(tx.messagesWaiting(account: account, chat: chat).map(\.messageID) == ["c"])
             try tx.setState(a.id, .failed, reason: "x", now: 2)
-            try #expect(tx.chatsAwaitingKeys(account: account) == [chat])
+            try #expect(tx.chatsWaiting(account: account) == [chat])
             try #expect(!tx.hasWaiting(account: account, chat: nurse))
             try #expect(tx.hasWaiting(account: account, chat: chat))
         }

@@ -71,7 +71,7 @@ import XMPP
                 #expect(now?.state == .failed && now?.reason == "cancelled")
             }
             try #expect(tx.outbox(account: account, limit: 9).isEmpty)
-            try #expect(tx.chatsAwaitingKeys(account: account).isEmpty)
+            try #expect(tx.chatsWaiting(account: account).isEmpty)
             let events = try tx.events(after: last, limit: 9)
             #expect(events.map(\.at) == [5, 5])
             #expect(events.allSatisfy { $0.detail?.contains(#""reason":"cancelled""#) == true })

@@ -175,6 +175,19 @@ struct SendingTests {
         #expect(try await alice.outbox().count == 1)
     }
 
+    @Test func `a message that is tried again names the devices it leaves out again`() async throws {
+        let (alice, bob) = try await pair()
+        let outbound = alice.outbound(failures: [BundleKey(bob.address, .legacy): .noBundle])
+        let request = SendRequest(chat: bob.jid, body: "hello", clientID: "k", plaintext: false)
+        for _ in 0..<2 { _ = try await alice.write { try outbound.accept(request, mayEncrypt: true, $0) } }
+        let details = try await alice.events(.state).compactMap(\.detail)
+        #expect(details.map { $0.contains("no-bundle") } == [true, false, true])
+        let message = try await alice.write { [own = alice.own] in
+            try $0.message(account: own.account, clientID: "k")
+        }
+        #expect(message?.excludedDevices == [ExcludedDevice(bob.address, .noBundle)])
+    }
+
     @Test func `devices beyond the hundred that are written to are named`() async throws {
         let (alice, bob) = try await pair()
         _ = try await alice.encrypt("hello", to: bob)

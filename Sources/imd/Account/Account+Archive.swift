@@ -12,7 +12,7 @@ extension Account {
             await readDueArchive(on: connection)
             isReadingArchive = false
             // Another connection may have come while this one's reader still waited for the disk.
-            if archive.isDue, let other = self.connection, !(other === connection), isOnline {
+            if let other = self.connection, !(other === connection), isOnline {
                 await readArchive(on: other)
                 // Its own set-up found this reader and went on without.
                 return await goOn()

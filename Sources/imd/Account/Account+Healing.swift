@@ -12,30 +12,41 @@ extension Account {
         guard isOnline, archive.isDone, !isHealing else { return }
         isHealing = true
         defer { isHealing = false }
-        let id = id
-        var tried: Set<BrokenSession> = []
-        // More may break meanwhile.
-        while tried.count < 100, isOnline {
-            let broken = try? await store.read { try $0.brokenSessions(account: id) }
-            guard let next = broken?.first(where: { !tried.contains($0) }) else { return }
-            tried.insert(next)
-            // One at a time: a server that does not answer keeps nobody else's broken.
-            await heal(next)
+        // A server that does not answer keeps nobody else's broken.
+        var silent: Set<JID> = []
+        for _ in 0..<1000 where isOnline {
+            guard let next = try? await nextBroken(besides: silent) else { return }
+            do {
+                try await heal(next)
+            } catch {
+                // That was no attempt: it stays noted.
+                silent.insert(next.address.jid.domain)
+                log.debug("a session is not replaced yet", metadata: ["reason": "\(error)"])
+            }
         }
     }
 
-    private func heal(_ broken: BrokenSession) async {
-        let (id, own, now) = (id, own, Clock.now())
-        do {
-            let isDue = try await store.read { try $0.mayHeal(broken, own: own, now: now) }
-            let keys = isDue ? [BundleKey(broken.address, broken.version)] : []
-            _ = try await renew(keys) { tx in
-                try tx.removeBroken(broken, account: id)
-                if isDue { try tx.noteHealed(account: id, broken.address, at: now) }
+    /// - Returns: nil where nothing is left to be replaced; what will not be is forgotten.
+    private func nextBroken(besides silent: Set<JID>) async throws -> BrokenSession? {
+        let (own, now) = (own, Clock.now())
+        return try await persist { tx in
+            var due: [BrokenSession] = []
+            for session in try tx.brokenSessions(account: own.account) {
+                if try tx.mayHeal(session, own: own, now: now) {
+                    due.append(session)
+                } else {
+                    try tx.removeBroken(session, account: own.account)
+                }
             }
-        } catch {
-            // That was no attempt: it stays noted.
-            log.debug("a session is not replaced yet", metadata: ["reason": "\(error)"])
+            return due.first { !silent.contains($0.address.jid.domain) }
+        }
+    }
+
+    private func heal(_ broken: BrokenSession) async throws {
+        let (id, now) = (id, Clock.now())
+        _ = try await renew([BundleKey(broken.address, broken.version)]) { tx in
+            try tx.removeBroken(broken, account: id)
+            try tx.noteHealed(account: id, broken.address, at: now)
         }
     }
 

@@ -18,7 +18,7 @@ extension Account {
             isPublishing = false
             awaitRotation()
         }
-        while publishAgain {
+        while publishAgain, !isLeaving {
             publishAgain = false
             do {
                 try await publishKeys()
@@ -132,6 +132,7 @@ extension Account {
         let device = OMEMO.DeviceList.device(
             own.device, label: label.isEmpty ? nil : label, signedBy: own.identity)
         try await editOwnList(version) { list in
+            guard !isLeaving else { return }
             if let place = list.devices.firstIndex(where: { $0.id == device.id }) {
                 // In legacy there is no label to change.
                 if version == .omemo2 { list.devices[place] = device }

@@ -89,17 +89,18 @@ extension Account {
         return await run.value
     }
 
-    /// What was accepted while there was no connection, or could not be encrypted when it was accepted.
+    /// What was accepted while there was no connection, could not be encrypted when it was accepted, or was held.
     func prepareQueued() async {
         let id = id
         do {
-            for chat in try await store.read({ try $0.chatsAwaitingKeys(account: id) }) {
+            for chat in try await store.read({ try $0.chatsWaiting(account: id) }) {
                 _ = await prepare(chat)
+                // A server that keeps one chat waiting does not hold up what is ready for others.
+                flush()
             }
         } catch {
             retryLater()
         }
-        flush()
     }
 
     /// A person decided about devices, or a device list changed: messages that were held for that go out, stay, or

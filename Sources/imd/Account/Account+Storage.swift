@@ -15,7 +15,10 @@ extension Account {
                 return value
             } catch let error as StoreError where error.mayPass {
                 storageFails(error)
-                for _ in 0..<8 where !isStopping { try? await Task.sleep(for: .milliseconds(250)) }
+                // In a task of its own: a caller that was cancelled does not try without a pause.
+                for _ in 0..<8 where !isStopping {
+                    await Task { try? await Task.sleep(for: .milliseconds(250)) }.value
+                }
                 if isStopping { throw error }
             }
         }

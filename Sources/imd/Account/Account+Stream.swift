@@ -257,10 +257,9 @@ extension Account {
     /// What may have to be encrypted since nothing could be.
     func goOn() async {
         await prepareQueued()
-        // What was decided meanwhile.
-        await releaseHeld()
+        flush()
         await tellDecisions()
-        await heal()
+        Task { await heal() }
     }
 
     func sendPresence() {

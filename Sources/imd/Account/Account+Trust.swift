@@ -71,6 +71,7 @@ extension Account {
             return (changed, try tx.devices(account: own.account, jid: choice.jid), people, policy)
         }
         flush()
+        if !isTold { await tellDecisions() }
         let (released, cancelled) = await releaseHeld(in: Array(people))
         let shown = changed.filter { $0.address.jid == choice.jid }
         // What was trusted blindly before reads on: a person who has just verified may think otherwise.

@@ -14,7 +14,7 @@ extension Outbound {
                 return Accepted(message: known, isDuplicate: true)
             }
             if known.plaintext { try checkPlaintext(known.chat, tx) }
-            return try enqueue(known, mayEncrypt: mayEncrypt, tx)
+            return try enqueue(tx.message(row: known.id) ?? known, mayEncrypt: mayEncrypt, tx)
         }
         if request.plaintext { try checkPlaintext(request.chat, tx) }
         var random = SystemRandomNumberGenerator()

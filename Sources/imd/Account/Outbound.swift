@@ -135,9 +135,10 @@ extension Outbound {
 
     /// Sends devices of one person something in omemo:2 that only clients read.
     ///
+    /// - Parameter at: the time in its envelope, Unix milliseconds; nil for now.
     /// - Returns: false, with nothing changed, where none of them has a session or a bundle for one.
     func sendContent(
-        _ content: [Element], to jid: JID, devices: [DeviceAddress], _ tx: Transaction
+        _ content: [Element], to jid: JID, devices: [DeviceAddress], at: Int64? = nil, _ tx: Transaction
     ) throws -> Bool {
         var random = SystemRandomNumberGenerator()
         var recipients: [Recipient] = []
@@ -146,7 +147,7 @@ extension Outbound {
             recipients.append(Recipient(address: address, record: record))
         }
         guard !recipients.isEmpty else { return false }
-        let envelope = StanzaContent(content: content, from: own.jid, to: jid, sentAt: now)
+        let envelope = StanzaContent(content: content, from: own.jid, to: jid, sentAt: at ?? now)
         let payload = envelope.serialized(using: &random)
         try enqueueSilent(payload, .omemo2, recipients, to: jid, tx)
         return true

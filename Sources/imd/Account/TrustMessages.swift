@@ -49,8 +49,13 @@ struct TrustMessages {
 
     /// Tells the devices that have to know about decisions of the user, which are stored already.
     ///
-    /// - Parameter bundles: of those without a session; such a device is left out if its bundle is missing.
-    func send(about decisions: [KeyDecision], bundles: [BundleKey: OMEMO.Bundle], _ tx: Transaction) throws {
+    /// - Parameters:
+    ///   - bundles: of those without a session; such a device is left out if its bundle is missing.
+    ///   - at: when it was decided, Unix milliseconds; nil for now.
+    func send(
+        about decisions: [KeyDecision], bundles: [BundleKey: OMEMO.Bundle], at: Int64? = nil,
+        _ tx: Transaction
+    ) throws {
         var usable: [BundleKey: OMEMO.Bundle] = [:]
         for (key, bundle) in bundles {
             let policy = try policies.policy(for: key.address.jid, account: own, tx).policy
@@ -63,7 +68,8 @@ struct TrustMessages {
         for notice in notices(about: decisions, try endpoints(tx)) {
             let people = Dictionary(grouping: notice.recipients, by: \.jid)
             for (jid, devices) in people.sorted(by: { $0.key.description < $1.key.description }) {
-                _ = try outbound.sendContent([notice.message.element], to: jid, devices: devices, tx)
+                _ = try outbound.sendContent(
+                    [notice.message.element], to: jid, devices: devices, at: at, tx)
             }
         }
     }
