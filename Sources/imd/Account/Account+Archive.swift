@@ -20,7 +20,7 @@ extension Account {
         }
         // In any case: a broken archive must not hold back what is to be sent.
         guard connection === self.connection else { return }
-        (holdsOutbox, holdsKeys) = (false, false)
+        releaseHolds()
         flush()
         complainLater()
     }

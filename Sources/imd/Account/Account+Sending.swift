@@ -35,11 +35,15 @@ extension Account {
         var accepted = try await store.write(passing: turn) { tx in
             try outbound.accept(request, mayEncrypt: isKnown, tx)
         }
+        if accepted.outcome == nil, !accepted.isDuplicate { await releasedHolds() }
         if accepted.outcome == nil, !accepted.isDuplicate, mayEncrypt {
             let row = accepted.message.id
             accepted.outcome = await prepare(request.chat, for: row)[row]
-            if case .held? = accepted.outcome {
+            switch accepted.outcome {
+            case .held?, nil:
+                // Held, or somebody else was faster.
                 accepted.message = try await store.read { try $0.message(row: row) } ?? accepted.message
+            default: break
             }
         }
         switch accepted.outcome {

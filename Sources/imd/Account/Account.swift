@@ -154,6 +154,18 @@ actor Account {
         timer.cancel()
     }
 
+    /// The archive has shown what it had to, or could not.
+    func releaseHolds() {
+        (holdsOutbox, holdsKeys) = (false, false)
+        wakePhaseWaiters()
+    }
+
+    /// Returns when messages may be encrypted on a stream that has just begun; not at all late, as a caller waits.
+    func releasedHolds() async {
+        let deadline = ContinuousClock.now + .seconds(5)
+        while isOnline, holdsKeys, .now < deadline { await phaseChange(from: .online, before: deadline) }
+    }
+
     private func wakePhaseWaiters() {
         let waiting = phaseWaiters
         phaseWaiters = []
