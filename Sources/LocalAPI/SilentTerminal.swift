@@ -15,7 +15,7 @@ package enum SilentTerminal {
 
     /// Asks for a line, and asks again when the program was stopped meanwhile.
     ///
-    /// - Parameter buffer: where what is typed goes, without the line's end; the caller wipes it.
+    /// - Parameter buffer: where what is typed goes, without the line's end; it is the caller's to wipe.
     /// - Returns: how many bytes; nil where the line does not end, or has no room.
     package static func line(
         _ prompt: String, from terminal: Int32, into buffer: UnsafeMutableRawBufferPointer

@@ -121,8 +121,9 @@ extension Account {
         guard let answer = try? await get(PubSub.configuration(of: node)) else { return false }
         let kept = PubSub.configuration(answer)?["pubsub#max_items"]
         guard kept != "max" else { return true }
-        for count in [1000, 100, 10] where count > kept.flatMap(Int.init) ?? 1 {
-            let options = PubSubOptions(.open, maxItems: String(count))
+        let more = [1000, 100, 10].filter { $0 > kept.flatMap { Int($0) } ?? .max }
+        for count in ["max"] + more.map({ String($0) }) {
+            let options = PubSubOptions(.open, maxItems: count)
             if (try? await set(PubSub.configure(node, options))) != nil { break }
         }
         return true

@@ -35,7 +35,7 @@ extension Account {
         var accepted = try await store.write(passing: turn) { tx in
             try outbound.accept(request, mayEncrypt: isKnown, tx)
         }
-        if accepted.outcome == nil, !accepted.isDuplicate { await releasedHolds() }
+        if accepted.outcome == nil, !accepted.isDuplicate { await waitForRelease() }
         if accepted.outcome == nil, !accepted.isDuplicate, mayEncrypt {
             let row = accepted.message.id
             accepted.outcome = await prepare(request.chat, for: row)[row]

@@ -19,6 +19,7 @@ extension Account {
         }
         return bundles
     }
+
     /// Tells of what was decided while nothing could be encrypted.
     func tellDecisions() async {
         let id = id

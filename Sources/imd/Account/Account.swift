@@ -160,8 +160,8 @@ actor Account {
         wakePhaseWaiters()
     }
 
-    /// Returns when messages may be encrypted on a stream that has just begun; not at all late, as a caller waits.
-    func releasedHolds() async {
+    /// Returns when messages may be encrypted on a stream that has just begun, after 5 s at the latest.
+    func waitForRelease() async {
         let deadline = ContinuousClock.now + .seconds(5)
         while isOnline, holdsKeys, .now < deadline { await phaseChange(from: .online, before: deadline) }
     }

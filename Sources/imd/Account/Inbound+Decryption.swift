@@ -17,8 +17,8 @@ extension Inbound {
         guard let first = messages.first else {
             return try undecryptable(incoming, device: nil, "malformed", tx)
         }
-        if incoming.from.bare == own.jid, let own = messages.first(where: { $0.sid == own.device }) {
-            return try sentByOurselves(own, incoming, tx)
+        if incoming.from.bare == own.jid, let ours = messages.first(where: { $0.sid == own.device }) {
+            return try sentByOurselves(ours, incoming, tx)
         }
         let addressed = messages.filter { !$0.keys.isEmpty }
         guard !addressed.isEmpty else { return try unaddressed(first, incoming, tx) }

@@ -87,7 +87,7 @@ extension Outbound {
             case .needs(let missing): return (outcomes, missing)
             case .enqueued(let delivery):
                 try tx.setAwaitsKeys(false, message: message.id)
-                // Whoever sent it has had the answer.
+                // Whoever sent it may have had the answer before.
                 if !delivery.excluded.isEmpty, message.state == .queued {
                     try tx.tellState(message.id, now: now)
                 }
