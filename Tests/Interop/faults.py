@@ -370,7 +370,9 @@ class Follower(threading.Thread):
     def wait(self, bodies, seconds, what, ordered=True):
         """All of these are there, each once, in this order, and nothing else."""
         bodies = list(bodies)
-        until(lambda: len(self.bodies()) >= len(bodies), seconds, f"{what}: {len(bodies)} messages")
+        deadline = time.monotonic() + seconds
+        while len(self.bodies()) < len(bodies) and time.monotonic() < deadline:
+            time.sleep(0.05)
         assert_same(self.bodies(), bodies, what, ordered)
 
 

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[2]
 CIRCLE = 3
@@ -128,6 +129,13 @@ class Ejabberd(Server):
             rows = connection.execute("SELECT xml FROM archive ORDER BY id").fetchall()
         connection.close()
         return "".join(row[0].replace("\n", "&#10;") + "\n" for row in rows)
+
+    def archived(self, user):
+        """The ids of the messages in that user's archive."""
+        with sqlite3.connect(f"file:{self.folder}/db/ejabberd.sqlite?mode=ro", uri=True) as connection:
+            rows = connection.execute("SELECT xml FROM archive WHERE username = ?", (user.jid.split("@")[0],)).fetchall()
+        connection.close()
+        return {ElementTree.fromstring(row[0]).get("id") for row in rows}
 
     def handled(self):
         return {}
