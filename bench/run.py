@@ -1,9 +1,9 @@
 """Measures imd beside what it is compared with, in one run on one machine, and prints a table (make bench).
 
-usage: run.py [--quick] [send] [throughput] [ratchet] [idle]      without names: all
+usage: run.py [--quick] [send] [api] [throughput] [ratchet] [idle]      without names: all
 
 Everything runs on loopback. The peers: a C program on libomemo-c, a C program that does imctl's socket exchange, and
-slixmpp-omemo through the same kind of server.
+slixmpp-omemo and go-sendxmpp through the same kind of server.
 """
 
 import json
@@ -83,17 +83,24 @@ def end(*processes):
         process.__exit__()
 
 
+def least(parts):
+    return min(part["min_ms"] for part in parts)
+
+
 def measure_send(tools):
-    section("One message from the shell (accepted and on disk: --wait queued)")
+    section("One command from the shell (send: accepted and on disk, --wait queued)")
     count = 20 if quick else 100
-    with Prosody(["a", "b"]) as server:
+    with Prosody(["a", "b", "c", "d"]) as server:
         one, two = pair(server)
+        text = "a message of ordinary length"
         try:
             os.environ.update(XDG_RUNTIME_DIR=str(one.run))
+            message = json.dumps({"to": two.user.jid, "body": text})
             programs = {
-                "imctl send": [BIN / "imctl", "send", two.user.jid, "a message of ordinary length"],
-                "C program, same socket exchange": [
-                    tools["send"], one.socket_path, two.user.jid, "a message of ordinary length"],
+                "imctl send": [BIN / "imctl", "send", two.user.jid, text],
+                "C program, the same exchange (send)": [tools["exchange"], one.socket_path, "message.send", message],
+                "imctl status": [BIN / "imctl", "status"],
+                "C program, the same exchange (status)": [tools["exchange"], one.socket_path, "daemon.status", "{}"],
                 "imctl --version (start alone)": [BIN / "imctl", "--version"],
             }
             found = {name: [] for name in programs}
@@ -101,13 +108,55 @@ def measure_send(tools):
                 for name, command in programs.items():
                     found[name].append(run_json(tools["oneshot"], count // 4, *command))
             for name, parts in found.items():
-                least = min(part["min_ms"] for part in parts)
                 median = sorted(part["median_ms"] for part in parts)[len(parts) // 2]
-                aim = "aim: <= 10 ms" if name == "imctl send" else ""
-                row(f"{name}, min / median", f"{least:.2f} / {median:.2f} ms", aim)
+                aim = "aim: <= 10 ms" if name in ("imctl send", "imctl status") else ""
+                row(f"{name}, min / median", f"{least(parts):.2f} / {median:.2f} ms", aim)
                 row(f"{name}, peak memory", f"{max(part['peak_kib'] for part in parts) / 1024:.1f} MiB")
+            for what in ("send", "status"):
+                more = least(found[f"imctl {what}"]) - least(found[f"C program, the same exchange ({what})"])
+                row(f"imctl {what} beyond the C program", f"{more:.2f} ms", "aim: <= 3 ms")
+            one_shots(server, tools, two.user.jid, text, least(found["imctl send"]))
         finally:
             end(one, two)
+
+
+def one_shots(server, tools, to, text, ours):
+    """What a script has without a daemon: a log-in for every message."""
+    user, count = server.user(), 3 if quick else 10
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as message:
+        message.write(text + "\n")
+        message.flush()
+        command = [
+            "go-sendxmpp", "-u", user.jid, "-p", user.password, "-j", server.address, "-m", message.name, to]
+        environment = {**os.environ, "SSL_CERT_FILE": str(server.ca)}
+        began = time.monotonic()
+        for _ in range(count):
+            subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+        theirs = (time.monotonic() - began) / count * 1e3
+    row("go-sendxmpp, without OMEMO, mean", f"{theirs:.0f} ms", f"{theirs / ours:.0f} times imctl send")
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        user = server.user()
+        with Peer(server, user, Path(folder) / "state") as peer:
+            peer.send(to, text)
+        began = time.monotonic()
+        for _ in range(count):
+            with Peer(server, user, Path(folder) / "state") as peer:
+                peer.send(to, text)
+        theirs = (time.monotonic() - began) / count * 1e3
+    row("slixmpp-omemo, one process a message, mean", f"{theirs:.0f} ms", f"{theirs / ours:.0f} times imctl send")
+
+
+def measure_api(tools):
+    section("Calls of one client of the API (daemon.status; a round trip each, or 64 on the way)")
+    count = 2000 if quick else 20_000
+    with Prosody(["a"]) as server, Imd(server, server.user(), "info") as imd:
+        imd.online()
+        for window, aim in ((1, ""), (64, "aim: >= 10,000/s")):
+            best = max(
+                run_json(tools["exchange"], imd.socket_path, "daemon.status", "{}", count, window)["per_second"]
+                for _ in range(3))
+            row(f"{window} at a time", f"{best:.0f} calls/s", aim)
 
 
 def imd_throughput(server, count):
@@ -259,12 +308,12 @@ def measure_idle(_):
 
 def main():
     parts = {
-        "send": measure_send, "throughput": measure_throughput, "ratchet": measure_ratchet, "idle": measure_idle}
+        "send": measure_send, "api": measure_api, "throughput": measure_throughput, "ratchet": measure_ratchet, "idle": measure_idle}
     wanted = [name for name in sys.argv[1:] if not name.startswith("--")] or list(parts)
     if unknown := [name for name in wanted if name not in parts]:
         sys.exit(f"error: no such part: {', '.join(unknown)}; there are: {', '.join(parts)}")
     with tempfile.TemporaryDirectory(prefix="imd-bench-") as folder:
-        tools = {name: compiled(folder, f"{name}.c") for name in ("send", "oneshot")}
+        tools = {name: compiled(folder, f"{name}.c") for name in ("exchange", "oneshot")}
         tools["omemo_c"] = compiled(folder, "omemo_c.c", "-I/usr/include/omemo", "-lomemo-c", "-lcrypto")
         cores, load = os.cpu_count(), os.getloadavg()[0]
         print(f"{cores} cores, load {load:.1f} at the start; binaries in {BIN}")

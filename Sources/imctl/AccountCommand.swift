@@ -63,7 +63,9 @@ struct AccountCommand: ParsableCommand {
                 params.password =
                     try passwordStdin ? Terminal.passwordFromInput() : Terminal.password(for: jid)
             }
-            let status = try client.call(AccountAdd.self, params, timeout: Double(timeout ?? 30) + 30)
+            let status = try Progress.shown("logging in") { () throws(UserError) in
+                try client.call(AccountAdd.self, params, timeout: Double(timeout ?? 30) + 30)
+            }
             try AccountCommand.show(status, AccountAdd.self, output)
         }
     }
@@ -86,9 +88,11 @@ struct AccountCommand: ParsableCommand {
             discussion: "The account on the server stays; its device list loses this device.")
         @Argument(help: "The account, user@host.")
         var jid: String
+        @OptionGroup var consent: ConsentOption
         @OptionGroup var output: JSONOption
 
         func run() throws {
+            try consent.confirm("Delete \(jid) here, with its keys, messages and decisions?")
             let result = try Daemon.call(AccountRemove.self, .init(account: jid))
             if output.json { try Output.json(AccountRemove.self, result) }
             try Output.flush()
@@ -136,7 +140,8 @@ struct AccountCommand: ParsableCommand {
 
     /// One line, and one more with the reason where there is one.
     static func describe(_ status: AccountStatus) {
-        var line = "\(Output.safe(status.jid)) \(status.state.rawValue) since \(status.since.seconds)"
+        let state = status.state.style(status.state.rawValue)
+        var line = "\(Style.strong(Output.safe(status.jid))) \(state) \(Output.since(status.since))"
         let login = status.mechanism.map { mechanism in
             mechanism + (status.channelBinding.map { " with \($0)" } ?? "")
         }
@@ -151,6 +156,17 @@ struct AccountCommand: ParsableCommand {
         if let reason = status.reason {
             Output.line("\t\(reason.code.rawValue): \(Output.safe(reason.message))")
             if let hint = reason.hint { Output.line("\thint: \(Output.safe(hint))") }
+        }
+    }
+}
+
+extension AccountState {
+    fileprivate var style: Style {
+        switch self {
+        case .online: .good
+        case .connecting: .warning
+        case .failed: .bad
+        case .offline: .faint
         }
     }
 }

@@ -34,7 +34,9 @@ extension AccountCommand {
             let params = AccountExport.Params(
                 path: try absolutePath(file), passphrase: try secret.passphrase(new: true),
                 account: choice.account)
-            let result = try Daemon.call(AccountExport.self, params, waiting: AccountCommand.patience)
+            let result = try Progress.shown("writing the backup") { () throws(UserError) in
+                try Daemon.call(AccountExport.self, params, waiting: AccountCommand.patience)
+            }
             if output.json { return try Output.json(AccountExport.self, result) }
             Output.line("\(result.messages) messages, \(result.contacts) contacts, \(result.bytes) bytes")
         }
@@ -65,7 +67,9 @@ extension AccountCommand {
                 path: try absolutePath(file), passphrase: try secret.passphrase(new: false),
                 passwordCommand: passwordCommand, server: server, caFile: try caFile.map(absolutePath))
             if passwordCommand == nil { params.passwordCommand = try acceptedCommand(params) }
-            let result = try Daemon.call(AccountImport.self, params, waiting: AccountCommand.patience)
+            let result = try Progress.shown("reading the backup") { () throws(UserError) in
+                try Daemon.call(AccountImport.self, params, waiting: AccountCommand.patience)
+            }
             if output.json { return try Output.json(AccountImport.self, result) }
             AccountCommand.describe(result.account)
             Output.line(

@@ -73,8 +73,12 @@ struct ConsumerCommand: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Forget a consumer and its place.")
         @Argument(help: "Name of the consumer.")
         var name: String
+        @OptionGroup var consent: ConsentOption
 
-        func run() throws { _ = try Daemon.call(ConsumerRemove.self, .init(name: name)) }
+        func run() throws {
+            try consent.confirm("Forget how far \(name) is, and what it was not told yet?")
+            _ = try Daemon.call(ConsumerRemove.self, .init(name: name))
+        }
     }
 }
 

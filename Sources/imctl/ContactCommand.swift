@@ -47,9 +47,12 @@ struct ContactCommand: ParsableCommand {
             abstract: "Remove a contact; messages stay.")
         @Argument(help: "The contact, user@host.")
         var jid: String
+        @OptionGroup var consent: ConsentOption
         @OptionGroup var choice: AccountOption
 
         func run() throws {
+            try consent.confirm(
+                "Remove \(jid) from the contacts? Neither of you sees the other's presence any more.")
             _ = try Daemon.call(ContactRemove.self, .init(jid: jid, account: choice.account))
         }
     }
@@ -73,7 +76,8 @@ struct ContactCommand: ParsableCommand {
     /// `JID SHOW SUBSCRIPTION "NAME" STATUS`, what is unknown left out.
     static func show(_ contact: Contact, _ output: JSONOption) throws {
         if output.json { return try Output.json(ContactAdd.self, contact) }
-        var line = "\(Output.safe(contact.jid)) \(contact.show.rawValue) \(contact.subscription.rawValue)"
+        let show = contact.show.style(contact.show.rawValue)
+        var line = "\(Style.strong(Output.safe(contact.jid))) \(show) \(contact.subscription.rawValue)"
         if contact.ask != nil { line += " asked" }
         if let name = contact.name { line += " (\(Output.safe(name)))" }
         if let status = contact.status { line += ": \(Output.body(status))" }
@@ -98,6 +102,17 @@ struct PresenceCommand: ParsableCommand {
 
         func run() throws {
             _ = try Daemon.call(PresenceSet.self, .init(show: show, status: status, account: choice.account))
+        }
+    }
+}
+
+extension Show {
+    fileprivate var style: Style {
+        switch self {
+        case .online, .chat: .good
+        case .away, .xa: .warning
+        case .dnd: .bad
+        case .offline: .faint
         }
     }
 }

@@ -79,13 +79,12 @@ struct DeviceCommand: ParsableCommand {
         var device: UInt32?
         @Flag(help: "Forget their keys too, also one that has changed.")
         var forget = false
-        @Flag(help: "Do not ask.")
-        var yes = false
+        @OptionGroup var consent: ConsentOption
         @OptionGroup var choice: AccountOption
 
         func run() throws {
-            if forget, !yes {
-                try Terminal.confirm("Forget the keys of \(jid) and take what its server gives instead?")
+            if forget {
+                try consent.confirm("Forget the keys of \(jid) and take what its server gives instead?")
             }
             let result = try Daemon.call(
                 DeviceReset.self,
@@ -100,12 +99,11 @@ struct DeviceCommand: ParsableCommand {
             abstract: "Take an old device of yours off the list: nobody writes to it any more.")
         @Argument(help: "The device's id.")
         var device: UInt32
-        @Flag(help: "Do not ask.")
-        var yes = false
+        @OptionGroup var consent: ConsentOption
         @OptionGroup var choice: AccountOption
 
         func run() throws {
-            if !yes { try Terminal.confirm("Take device \(device) off your device list?") }
+            try consent.confirm("Take device \(device) off your device list?")
             _ = try Daemon.call(DeviceRemove.self, .init(device: device, account: choice.account))
         }
     }

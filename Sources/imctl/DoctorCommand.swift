@@ -34,7 +34,7 @@ struct DoctorCommand: ParsableCommand {
     }
 
     private static func check(_ status: DaemonStatus.Result) -> DaemonCheck.Check {
-        let detail = "version \(status.version), process \(status.pid), since \(status.startedAt.seconds)"
+        let detail = "version \(status.version), process \(status.pid), \(Output.since(status.startedAt))"
         guard status.version == LocalAPI.version else {
             return .init(
                 name: "imd", ok: false, detail: "\(detail); imctl is version \(LocalAPI.version)",
@@ -48,7 +48,7 @@ struct DoctorCommand: ParsableCommand {
         if output.json {
             Output.json(try JSONValue(encoding: check))
         } else {
-            let word = check.ok ? "ok" : "FAIL"
+            let word = check.ok ? Style.good("ok") : Style.bad("FAIL")
             Output.line("\(word) \(Output.safe(check.name)): \(Output.safe(check.detail))")
             if let hint = check.hint { Output.line("\thint: \(Output.safe(hint))") }
         }

@@ -52,7 +52,7 @@ struct EncryptionCommand: ParsableCommand {
     private func show(_ chat: ChatEncryption) throws {
         if output.json { return try Output.json(EncryptionGet.self, chat) }
         if chat.jid != nil {
-            let since = chat.since.map { " since \($0.seconds)" } ?? ""
+            let since = chat.since.map { " \(Output.since($0))" } ?? ""
             Output.line(chat.required ? "encrypted\(since)" : "plaintext is allowed with --plaintext")
         }
         Output.line("policy \(chat.policy.rawValue) (\(chat.policySource.rawValue))")

@@ -15,8 +15,8 @@ struct Imctl: ParsableCommand {
             AccountCommand.self, SendCommand.self, OutboxCommand.self, ReceiveCommand.self,
             DisplayedCommand.self, HistoryCommand.self, StatusCommand.self, DoctorCommand.self,
             ContactCommand.self, PresenceCommand.self, DeviceCommand.self, EncryptionCommand.self,
-            EventsCommand.self, ConsumerCommand.self, CallCommand.self, InternalManCommand.self,
-            InternalAPICommand.self,
+            EventsCommand.self, ConsumerCommand.self, CallCommand.self, ConfigCommand.self, SetupCommand.self,
+            InternalManCommand.self, InternalAPICommand.self,
         ])
 }
 
@@ -34,6 +34,7 @@ enum Main {
         var arguments: [String] = []
         do {
             arguments = try Arguments.checked()
+            if arguments.isEmpty, SetupCommand.isDue { arguments = [SetupCommand._commandName] }
             var command = try Imctl.parseAsRoot(arguments)
             try command.run()
             try Output.flush()
@@ -64,6 +65,7 @@ enum Main {
     /// Help and version are no errors when asked for; anything else is a mistake on the command line.
     private static func reportParsing(_ error: any Error, _ arguments: [String]) -> Int32 {
         guard Imctl.exitCode(for: error) == .success else {
+            if let error = Suggestion.error(for: arguments) { return report(error) }
             // Some messages list the choices on lines of their own.
             var message = Imctl.message(for: error).split(separator: "\n")
                 .map { $0.drop { $0 == " " || $0 == "-" } }.joined(separator: " ")

@@ -88,7 +88,14 @@ enum Output {
 
     /// `imctl: kind: text` on standard error; always escaped, as errors may quote others.
     static func diagnose(_ kind: String, _ text: String) {
-        explain("imctl: \(kind): \(TerminalText.escape(text, keepsLines: false))")
+        let style: Style = kind == "error" ? .bad : kind == "warning" ? .warning : .strong
+        explain("imctl: \(style.onError(kind + ":")) \(TerminalText.escape(text, keepsLines: false))")
+    }
+
+    /// Takes away the line that the cursor of the terminal is on.
+    static func clearLine() {
+        let bytes = Array("\r\u{1b}[K".utf8)
+        _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
     }
 
     /// A line on standard error that may hold text from others.
@@ -119,6 +126,17 @@ enum Output {
 struct JSONOption: ParsableArguments {
     @Flag(help: "Print JSON, one object per line.")
     var json = false
+}
+
+/// `--yes`, for commands that ask first.
+struct ConsentOption: ParsableArguments {
+    @Flag(help: "Do not ask.")
+    var yes = false
+
+    /// - Throws: `.usage` unless the user agrees, here or on the command line.
+    func confirm(_ question: String) throws(UserError) {
+        if !yes { try Terminal.confirm(question) }
+    }
 }
 
 /// `--account`, for commands that concern one of several.

@@ -115,6 +115,7 @@ enum MessageLine {
         }
         if message.damaged == true { marks.append("damaged") }
         let mark = marks.map { " [\($0)]" }.joined()
-        Output.line("\(message.at.seconds) \(Output.safe(message.from))\(mark): \(Output.body(message.body))")
+        let from = Style.strong(Output.safe(message.from))
+        Output.line("\(Output.clock(message.at)) \(from)\(Style.warning(mark)): \(Output.body(message.body))")
     }
 }

@@ -7,17 +7,21 @@ import LocalAPI
 struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status", abstract: "Tell how imd and its accounts are doing.",
-        discussion: "With --wait online the status is 0 only when all accounts, or the one named, are online."
-    )
+        discussion: """
+            With --wait online the status is 0 only when all accounts, or the one named, are online; with --wait \
+            caught-up only when they have also read what came while they were away.
+            """)
 
     /// What can be waited for.
     enum Goal: String, ExpressibleByArgument, CaseIterable {
         case online
+        case caughtUp = "caught-up"
     }
 
     @Option(
         help: ArgumentHelp(
-            "Return when the accounts are online; imd may still be starting.", valueName: "state"))
+            "Return when the accounts are online, or caught-up; imd may still be starting.",
+            valueName: "state"))
     var wait: Goal?
 
     @Option(help: ArgumentHelp("Wait at most this long; default 30.", valueName: "seconds"))
@@ -29,22 +33,37 @@ struct StatusCommand: ParsableCommand {
 
     func run() throws {
         try checkTimeout(timeout)
-        guard wait != nil else { return try show(try Daemon.call(DaemonStatus.self, Empty())) }
+        guard let wait else { return try show(try Daemon.call(DaemonStatus.self, Empty())) }
+        let label = wait == .online ? "waiting for the connection" : "catching up"
+        let (status, isReached) = try Progress.shown(label) { try reach(wait) }
+        try show(status)
+        if !isReached { throw UserError(.timeout, "not \(wait.rawValue) after \(timeout ?? 30) s") }
+    }
+
+    /// - Returns: how things are in the end, and whether it is what was wanted.
+    private func reach(_ goal: Goal) throws -> (DaemonStatus.Result, Bool) {
         let deadline = ContinuousClock.now + .seconds(timeout ?? 30)
         let client = try Daemon.connect(until: deadline)
         // Subscribed before asking, so that no change falls between the two.
         _ = try client.call(EventSubscribe.self, .init(types: [EventType.account.rawValue]))
         while true {
             let status = try client.call(DaemonStatus.self, Empty())
-            if try isOnline(status) { return try show(status) }
+            if try isOnline(status), goal == .online || isCaughtUp(status) { return (status, true) }
             let remaining = (deadline - .now) / .seconds(1)
-            guard remaining > 0 else {
-                try show(status)
-                throw UserError(.timeout, "not online after \(timeout ?? 30) s")
-            }
+            guard remaining > 0 else { return (status, false) }
             // A change that made no event is found all the same, a little later.
-            _ = try client.nextNotification(timeout: min(remaining, 1))
+            _ = try client.nextNotification(timeout: min(remaining, goal == .online ? 1 : 0.1))
         }
+    }
+
+    private func isCaughtUp(_ status: DaemonStatus.Result) -> Bool {
+        status.accounts.allSatisfy { account in
+            account.catchingUp != true || (choice.account != nil && account.jid != choice.account)
+        }
+    }
+
+    private func started(_ moment: Timestamp) -> String {
+        Output.isTerminal ? "started \(Output.age(moment))" : Output.since(moment)
     }
 
     private func isOnline(_ status: DaemonStatus.Result) throws -> Bool {
@@ -67,9 +86,11 @@ struct StatusCommand: ParsableCommand {
     private func show(_ status: DaemonStatus.Result) throws {
         if output.json { return try Output.json(DaemonStatus.self, status) }
         Output.line(
-            "imd \(Output.safe(status.version)), process \(status.pid), since \(status.startedAt.seconds)")
+            "imd \(Output.safe(status.version)), process \(status.pid), \(started(status.startedAt))")
         if let storage = status.storage {
-            Output.line("cannot store anything: \(storage.code.rawValue): \(Output.safe(storage.message))")
+            Output.line(
+                "\(Style.bad("cannot store anything")): \(storage.code.rawValue): \(Output.safe(storage.message))"
+            )
             if let hint = storage.hint { Output.line("\thint: \(Output.safe(hint))") }
         }
         for account in status.accounts where choice.account == nil || account.jid == choice.account {

@@ -38,6 +38,9 @@ enum Terminal {
         return readLine(strippingNewline: true)
     }
 
+    /// Somebody types and sees the questions.
+    static var isInteractive: Bool { isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1 }
+
     /// - Parameter refusal: what to throw where nobody can be asked, or nobody would see the question.
     /// - Throws: `.usage` unless the user agrees.
     static func confirm(
@@ -45,7 +48,7 @@ enum Terminal {
         otherwise refusal: UserError = UserError(
             .usage, "this cannot be undone, and there is no terminal to ask on", hint: "add --yes")
     ) throws(UserError) {
-        guard isatty(STDIN_FILENO) == 1, isatty(STDERR_FILENO) == 1 else { throw refusal }
+        guard isInteractive else { throw refusal }
         let answer = line("\(TerminalText.escape(question, keepsLines: false)) [y/N] ")
         guard let answer, ["y", "yes"].contains(answer.lowercased()) else {
             throw UserError(.usage, "nothing was done")

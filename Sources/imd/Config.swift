@@ -24,6 +24,12 @@ struct Config: Equatable, Sendable {
 
     init() {}
 
+    /// What `--check-config` says of a file without mistakes.
+    static func exists(at path: String) -> String {
+        FileManager.default.fileExists(atPath: path)
+            ? "ok" : "does not exist; everything stands at its default"
+    }
+
     /// Reads the file at `path`; without one everything stands at its default.
     ///
     /// - Throws: `.config` naming the line, for a syntax error, an unknown key or a wrong value.
@@ -62,12 +68,13 @@ struct Config: Equatable, Sendable {
             case "device-label": deviceLabel = try Self.label(table, key, fail)
             case "storage":
                 let storage = try Self.table(table, key, fail)
+                let inside = fail.inside(key)
                 for key in storage.keys {
-                    guard key == "key" else { throw fail.unknown(key) }
-                    keyOrigin = try Self.word(storage, key, fail)
+                    guard key == "key" else { throw inside.unknown(key) }
+                    keyOrigin = try Self.word(storage, key, inside)
                 }
-            case "trust": try trust.read(try Self.table(table, key, fail), fail)
-            case "account": try trust.read(accounts: try Self.table(table, key, fail), fail)
+            case "trust": try trust.read(try Self.table(table, key, fail), fail.inside(key))
+            case "account": try trust.read(accounts: try Self.table(table, key, fail), fail.inside(key))
             default: throw fail.unknown(key)
             }
         }

@@ -8,13 +8,18 @@ import Store
 
 enum Daemon {
     /// Returns after an orderly shutdown.
-    static func run(_ paths: Paths, _ config: Config, _ log: Logger) async throws(UserError) {
+    ///
+    /// - Parameter reloaded: called with a configuration that was read again.
+    static func run(
+        _ paths: Paths, _ config: Config, _ log: Logger, reloaded: @escaping @Sendable (Config) -> Void
+    ) async throws(UserError) {
         let inherited = try ListeningSocket.inherited(at: paths.socket)
         try Paths.makePrivate(paths.data)
         try Paths.makePrivate(paths.socket.directory)
         let lock = try InstanceLock(path: paths.lock)
         let feed = EventFeed()
         let store = try open(paths, config.keyOrigin, feed)
+        let current = CurrentConfig(config)
         let group = MultiThreadedEventLoopGroup.singleton
         let accounts = Accounts(
             store: store, group: group, config: config, log: log)
@@ -31,9 +36,14 @@ enum Daemon {
                 services: [
                     .init(service: accounts),
                     .init(
-                        service: Retention(
-                            store: store, feed: feed, days: config.eventDays, limit: config.eventLimit,
-                            log: log)),
+                        service: Retention(store: store, feed: feed, current: current, log: log)),
+                    .init(
+                        service: Reload(
+                            path: paths.configuration, current: current,
+                            apply: { config in
+                                reloaded(config)
+                                await accounts.configure(config)
+                            }, log: log)),
                     .init(
                         service: APIServer(
                             place: paths.socket, inherited: inherited, dispatcher: dispatcher, group: group,

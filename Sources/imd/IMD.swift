@@ -20,6 +20,9 @@ struct IMD: AsyncParsableCommand {
     @Option(name: .customLong("log-level"), help: "trace, debug, info, notice, warning, error or critical.")
     var logLevel: Logger.Level?
 
+    @Flag(name: .customLong("check-config"), help: "Say whether the configuration file is right, and end.")
+    var checkConfig = false
+
     @Option(
         name: .customLong("change-key"),
         help: "Have the database's key come from file, secret-service, credential or passphrase, and end.")
@@ -30,11 +33,15 @@ struct IMD: AsyncParsableCommand {
             try Hardening.apply()
             let paths = try Paths(environment: ProcessInfo.processInfo.environment)
             let config = try Config(path: paths.configuration)
+            if checkConfig {
+                return print("\(paths.configuration): \(Config.exists(at: paths.configuration))")
+            }
             if let changeKey { return try Daemon.changeKey(paths, to: changeKey) }
-            LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
-            var log = Logger(label: "imd")
-            log.logLevel = logLevel ?? config.logLevel
-            try await Daemon.run(paths, config, log)
+            LoggingSystem.bootstrap { LevelledLog(label: $0) }
+            LevelledLog.set(logLevel ?? config.logLevel)
+            try await Daemon.run(paths, config, Logger(label: "imd")) { config in
+                if logLevel == nil { LevelledLog.set(config.logLevel) }
+            }
         } catch {
             Self.report(error)
             throw ExitCode(error.code.exitCode)

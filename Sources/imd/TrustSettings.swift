@@ -28,6 +28,7 @@ struct TrustSettings: Equatable, Sendable {
             case "policy": policy = try Self.policy(table[key], key, fail)
             case "contacts":
                 guard let people = table[key]?.table else { throw fail.at(key, "contacts takes a table") }
+                let fail = fail.inside(key)
                 for name in people.keys {
                     contacts[try Self.jid(name, fail)] = try Self.policy(people[name], name, fail)
                 }
@@ -41,9 +42,10 @@ struct TrustSettings: Equatable, Sendable {
         for name in table.keys {
             let jid = try Self.jid(name, fail)
             guard let account = table[name]?.table else { throw fail.at(name, "account takes tables by JID") }
+            let fail = fail.inside(name)
             for key in account.keys {
                 guard key == "trust", let trust = account[key]?.table else { throw fail.unknown(key) }
-                try accounts[jid, default: TrustSettings()].read(trust, fail)
+                try accounts[jid, default: TrustSettings()].read(trust, fail.inside(key))
             }
         }
     }
@@ -63,30 +65,5 @@ struct TrustSettings: Equatable, Sendable {
             throw fail.at(name, "'\(name)' is not a bare JID")
         }
         return jid
-    }
-}
-
-/// Says where in the configuration file something is wrong. The parser does not keep the places of values.
-struct ConfigFailure {
-    let path: String
-    let text: String
-
-    func at(_ key: String, _ message: String) -> UserError {
-        UserError(.configuration, "\(place(of: key)): \(message)", hint: "see imd(1), FILES")
-    }
-
-    func unknown(_ key: String) -> UserError { at(key, "unknown key '\(key)'") }
-
-    /// The first line that begins with the key, or names it as a table.
-    private func place(of key: String) -> String {
-        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-        let quoted = "\"\(key)\""
-        let index = lines.firstIndex { line in
-            let left = line.prefix { $0 != "=" }.trimmingCharacters(in: .whitespaces)
-            if left == key || left == quoted { return true }
-            guard left.hasPrefix("[") else { return false }
-            return left.contains(quoted) || left.split { "[].".contains($0) }.contains(Substring(key))
-        }
-        return index.map { "\(path):\($0 + 1)" } ?? path
     }
 }

@@ -184,7 +184,7 @@ def test_consumers_do_not_share_their_place(imd, peer):
     assert not [e for e in imd.events(1, "--consumer", "one") if e["type"] == "message"]
     names = {consumer["name"] for consumer in imd.call("consumer.list")["consumers"]}
     assert {"one", "two"} <= names
-    imd.ok("consumer", "remove", "one")
+    imd.ok("consumer", "remove", "--yes", "one")
     assert "one" not in {consumer["name"] for consumer in imd.call("consumer.list")["consumers"]}
 
 
@@ -239,7 +239,7 @@ def test_exit_statuses_of_imctl(imd, fresh):
     assert imd.imctl("receive", "--count", "1", "--timeout", "1").returncode in (0, TEMPFAIL)
     assert imd.imctl("send", "someone@imd.test", "").returncode == DATAERR
     assert imd.imctl("send", "someone@imd.test", "x" * 70_000).returncode == DATAERR
-    assert imd.imctl("consumer", "remove", "never-made").returncode == NOINPUT
+    assert imd.imctl("consumer", "remove", "--yes", "never-made").returncode == NOINPUT
     assert fresh.imctl("send", "someone@imd.test", "x").returncode == USAGE, "there is no account"
     fresh.stop()
     done = fresh.imctl("status")

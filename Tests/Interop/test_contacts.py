@@ -55,6 +55,6 @@ def test_a_removed_contact_sees_nothing_any_more(imd, other):
     become_contacts(imd, other)
     with Api(other) as api:
         api.call("event.subscribe", types=["presence"])
-        imd.ok("contact", "remove", other.user.jid)
+        imd.ok("contact", "remove", "--yes", other.user.jid)
         assert api.event("presence")["show"] == "offline"
     assert imd.call("contact.list")["contacts"] == []

@@ -96,7 +96,7 @@ def test_nobody_encrypts_any_more_for_a_removed_imd(place, version, how):
         both = {imd.device(), gone.device()}
         assert read_by(place, contact, version, "to both", imd, gone) == both
         if how == "account remove":
-            gone.ok("account", "remove", gone.user.jid)
+            gone.ok("account", "remove", "--yes", gone.user.jid)
         else:
             lost = gone.device()
             gone.stop()

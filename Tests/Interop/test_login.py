@@ -134,7 +134,7 @@ def test_a_jid_with_a_wrong_domain_part_never_reaches_a_server(fresh):
 
 
 def test_a_removed_account_is_gone_after_a_restart(imd):
-    imd.ok("account", "remove", imd.user.jid)
+    imd.ok("account", "remove", "--yes", imd.user.jid)
     imd.stop()
     imd.start()
     assert json.dumps(imd.call("account.list")) == '{"accounts": []}'

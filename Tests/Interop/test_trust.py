@@ -481,7 +481,7 @@ def test_a_removed_account_goes_at_once_and_what_the_server_kept_is_told(server)
             if server == "is frozen":
                 prosody.pause()
             begin = time.monotonic()
-            done = imd.imctl("account", "remove", user.jid, "--json")
+            done = imd.imctl("account", "remove", "--yes", user.jid, "--json")
             took = time.monotonic() - begin
             prosody.resume()
             assert done.returncode == 0 and took < 8, (took, done)

@@ -55,7 +55,7 @@ struct AccountCommandTests {
     func `what a server did not take back is told`(_ options: [String]) throws {
         let daemon = try FakeDaemon()
         for listed in [[], [DeviceVersion.omemo2]] {
-            let imctl = try Imctl(["account", "remove", "a@b"] + options, daemon)
+            let imctl = try Imctl(["account", "remove", "--yes", "a@b"] + options, daemon)
             let result = AccountRemove.Result(device: 5, listed: listed, keys: [.omemo2])
             try daemon.accept().answer(AccountRemove.self, result)
             #expect(imctl.status() == 0, "the account is gone")

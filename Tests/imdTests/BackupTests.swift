@@ -157,6 +157,6 @@ struct BackupTests {
     ])
     func `what is wrong in the configuration is named with its line`(_ text: String, _ line: Int) {
         let error = #expect(throws: UserError.self) { try Config(text: text, path: "config.toml") }
-        #expect(error?.message.hasPrefix("config.toml:\(line): ") == true, "\(error?.message ?? "")")
+        #expect(error?.message.hasPrefix("config.toml:\(line):1: ") == true, "\(error?.message ?? "")")
     }
 }

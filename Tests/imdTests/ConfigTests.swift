@@ -32,7 +32,7 @@ struct ConfigTests {
             try Config(text: "# a comment\n\n\(line)\n", path: "config.toml")
         }
         #expect(error?.code == .configuration)
-        #expect(error?.message.hasPrefix("config.toml:3: \(line.prefix { $0 != " " }) takes") == true)
+        #expect(error?.message.hasPrefix("config.toml:3:1: \(line.prefix { $0 != " " }) takes") == true)
         #expect(error?.message.contains(" to ") == true)
     }
 
@@ -40,7 +40,7 @@ struct ConfigTests {
         let error = #expect(throws: UserError.self) {
             try Config(text: "log-level = \"info\"\nevent-dayz = 3", path: "config.toml")
         }
-        #expect(error?.message.hasPrefix("config.toml:2: ") == true)
+        #expect(error?.message.hasPrefix("config.toml:2:1: ") == true)
     }
 
     @Test(arguments: ["log-level = 3", "log-level = \"loud\"", "lgo-level = \"info\"", "log-level", "= ="])

@@ -7,10 +7,7 @@ import Synchronization
 struct Retention: Service {
     let store: Store
     let feed: EventFeed
-    /// Acknowledged events are kept that long.
-    let days: Int
-    /// So many are kept at most, acknowledged or not.
-    let limit: Int
+    let current: CurrentConfig
     let log: Logger
 
     /// New events between two rounds.
@@ -35,11 +32,12 @@ struct Retention: Service {
 
     /// What a full disk or the like prevents now is done the next time.
     private func prune() async {
-        let before = Clock.now() - Int64(days) * 86_400_000
+        let config = current.value
+        let before = Clock.now() - Int64(config.eventDays) * 86_400_000
         do {
             var dropped = 0
             while !Task.isCancelled {
-                let limit = limit
+                let limit = config.eventLimit
                 let round = try await store.write { tx in
                     try tx.prune(before: before, limit: limit, batch: Self.batch)
                 }

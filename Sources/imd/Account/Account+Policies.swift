@@ -6,6 +6,17 @@ import Store
 import XMPP
 
 extension Account {
+    /// Takes over what the configuration file says now: messages that its policies let go are released, and a new label
+    /// is published.
+    func configure(_ config: Config) async {
+        history = config.firstLoginHistory
+        let isRenamed = label != config.deviceLabel
+        label = config.deviceLabel
+        policies = Policies(config.trust)
+        _ = await releaseHeld(in: nil)
+        if isRenamed, isOnline { try? await publishDevice() }
+    }
+
     // MARK: Decisions in a file
 
     /// Every decision and every policy, by JID.

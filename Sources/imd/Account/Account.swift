@@ -19,10 +19,10 @@ actor Account {
     nonisolated let log: Logger
     nonisolated let group: any EventLoopGroup
     /// How many messages from before this device are fetched at the first login.
-    nonisolated let history: Int
-    nonisolated let policies: Policies
+    var history: Int
+    var policies: Policies
     /// What other people see beside our device's id; empty for nothing.
-    nonisolated let label: String
+    var label: String
 
     // MARK: The connection
 

@@ -10,7 +10,7 @@ import XMPP
 actor Accounts {
     private let store: Store
     private let group: any EventLoopGroup
-    private let config: Config
+    private var config: Config
     private let log: Logger
     private var accounts: [Account] = []
     /// The change under way: two at once could make two connections of one account.
@@ -35,6 +35,12 @@ actor Accounts {
     }
 
     var all: [Account] { accounts }
+
+    /// Takes over what the configuration file says now.
+    func configure(_ config: Config) async {
+        self.config = config
+        for account in accounts { await account.configure(config) }
+    }
 
     /// An address, a route or a link came or went.
     func networkChanged() async { for account in accounts { await account.networkChanged() } }
