@@ -176,6 +176,12 @@ public struct Event: Equatable, Sendable {
         return writer.bytes
     }
 
+    /// The event alone, an object, out of a line that one of the others here wrote.
+    public static func object(of line: [UInt8]) -> String {
+        let head = #"{"jsonrpc":"2.0","method":"event","params":"#
+        return String(decoding: line.dropFirst(head.utf8.count).dropLast(2), as: UTF8.self)
+    }
+
     /// The notification line of a message event, written by hand: this is the hot path.
     public static func line(number: Int64, message: Message) -> [UInt8] {
         var writer = JSONWriter(reservingCapacity: 400 + message.body.utf8.count)

@@ -65,6 +65,7 @@ public let allMethods: [any Method.Type] = [
     EncryptionGet.self, EncryptionSet.self,
     EventSubscribe.self, EventAck.self,
     ConsumerList.self, ConsumerRemove.self, ConsumerRewind.self,
+    FailureList.self, FailureAdd.self, FailureRemove.self,
     RPCDiscover.self,
 ]
 

@@ -30,6 +30,10 @@ public enum ErrorCode: String, Codable, CaseIterable, Sendable {
     case noSuchContact = "no-such-contact"
     /// No consumer of that name.
     case noSuchConsumer = "no-such-consumer"
+    /// No event with that number, or none that is kept for that consumer.
+    case noSuchEvent = "no-such-event"
+    /// No hook of that name.
+    case noSuchHook = "no-such-hook"
     /// No device with that id or key.
     case noSuchDevice = "no-such-device"
     /// A file that was named cannot be read.
@@ -46,6 +50,8 @@ public enum ErrorCode: String, Codable, CaseIterable, Sendable {
     case serverUnreachable = "server-unreachable"
     /// The server or the contact's side cannot do what was asked.
     case notSupported = "not-supported"
+    /// A hook failed at an event and is not tried again.
+    case hookFailed = "hook-failed"
     /// A defect of imd.
     case internalError = "internal"
     /// It exists already, or was used for something else.
@@ -94,12 +100,13 @@ public enum ErrorCode: String, Codable, CaseIterable, Sendable {
             .noAccount, .ambiguousAccount:
             64  // EX_USAGE
         case .badText, .tooLarge: 65  // EX_DATAERR
-        case .noSuchMessage, .noSuchContact, .noSuchConsumer, .noSuchDevice, .unreadableFile:
+        case .noSuchMessage, .noSuchContact, .noSuchConsumer, .noSuchEvent, .noSuchHook, .noSuchDevice,
+            .unreadableFile:
             66  // EX_NOINPUT
         case .recipientUnknown: 67  // EX_NOUSER
         case .hostUnknown: 68  // EX_NOHOST
         case .daemonNotRunning, .notConnected, .serverUnreachable, .notSupported: 69  // EX_UNAVAILABLE
-        case .internalError: 70  // EX_SOFTWARE
+        case .internalError, .hookFailed: 70  // EX_SOFTWARE
         case .conflict: 73  // EX_CANTCREAT
         case .storage, .diskFull, .inputOutput: 74  // EX_IOERR
         case .timeout, .busy: 75  // EX_TEMPFAIL
@@ -141,6 +148,8 @@ public enum ErrorCode: String, Codable, CaseIterable, Sendable {
         case .noSuchMessage: "no message with that id"
         case .noSuchContact: "no contact with that JID"
         case .noSuchConsumer: "no consumer of that name"
+        case .noSuchEvent: "no event with that number, or none that is kept for that consumer"
+        case .noSuchHook: "no hook of that name"
         case .noSuchDevice: "no device with that id or fingerprint"
         case .unreadableFile: "a file that was named cannot be read"
         case .recipientUnknown: "the server says the recipient does not exist"
@@ -149,6 +158,7 @@ public enum ErrorCode: String, Codable, CaseIterable, Sendable {
         case .notConnected: "the account is not online"
         case .serverUnreachable: "the server was found but cannot be reached"
         case .notSupported: "the server or the other side cannot do what was asked"
+        case .hookFailed: "a hook failed at an event and is not tried again"
         case .internalError: "a defect of imd"
         case .conflict: "it exists already, or the id was used for something else"
         case .storage: "the database or another file of imd cannot be read or written"

@@ -18,6 +18,7 @@ enum Migrations {
         Migration(name: "0002 resumption, archive, retention", sql: resumptionToRetention),
         Migration(name: "0003 versions, trust, sealing", sql: versionsToSealing, code: SealingMigration.run),
         Migration(name: "0004 what waits for later", sql: exclusionsToUnaddressed),
+        Migration(name: "0005 dead letters", sql: deadLetters),
     ]
 
     /// - Parameter key: of the database; nil to look at one only.
@@ -339,5 +340,25 @@ extension Migrations {
           detail TEXT NOT NULL,
           at INTEGER NOT NULL
         ) STRICT;
+        """
+}
+
+extension Migrations {
+    /// `event` is the event as its consumer got it, a JSON object: the event itself may be dropped. A row with `retryAt`
+    /// will be tried again by itself.
+    fileprivate static let deadLetters = """
+        CREATE TABLE deadLetter (
+          consumer TEXT NOT NULL REFERENCES consumer ON DELETE CASCADE,
+          number INTEGER NOT NULL,
+          account INTEGER REFERENCES account ON DELETE CASCADE,
+          attempts INTEGER NOT NULL,
+          reason TEXT NOT NULL,
+          at INTEGER NOT NULL,
+          retryAt INTEGER,
+          event TEXT NOT NULL,
+          PRIMARY KEY (consumer, number)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX deadLetterByAccount ON deadLetter (account);
+        CREATE INDEX deadLetterByRetry ON deadLetter (consumer, retryAt) WHERE retryAt IS NOT NULL;
         """
 }

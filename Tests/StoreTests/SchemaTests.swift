@@ -34,6 +34,7 @@ import Testing
                 "0002 resumption, archive, retention 95702038e91ae4b1",
                 "0003 versions, trust, sealing 9f9cf971a12680bb",
                 "0004 what waits for later c1f913fe33a8cb97",
+                "0005 dead letters 64d52a9af6c9f3f1",
             ])
     }
 

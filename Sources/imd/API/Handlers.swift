@@ -18,6 +18,7 @@ struct Handlers: Sendable {
         registerOutbox(&dispatcher)
         registerContacts(&dispatcher)
         registerEvents(&dispatcher)
+        registerFailures(&dispatcher)
         registerTrust(&dispatcher)
         registerBackup(&dispatcher)
         dispatcher.on(RPCDiscover.self) { _ in OpenRPC.document }
@@ -177,7 +178,7 @@ struct Handlers: Sendable {
         )
     }
 
-    private func unknown(_ consumer: String) -> UserError {
+    func unknown(_ consumer: String) -> UserError {
         UserError(.noSuchConsumer, "no consumer \"\(consumer)\"", hint: "see: imctl consumer list")
     }
 

@@ -215,6 +215,18 @@ CREATE TABLE unaddressed (
   at INTEGER NOT NULL
 ) STRICT;
 
+CREATE TABLE deadLetter (
+  consumer TEXT NOT NULL REFERENCES consumer ON DELETE CASCADE,
+  number INTEGER NOT NULL,
+  account INTEGER REFERENCES account ON DELETE CASCADE,
+  attempts INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  retryAt INTEGER,
+  event TEXT NOT NULL,
+  PRIMARY KEY (consumer, number)
+) STRICT, WITHOUT ROWID;
+
 CREATE INDEX deviceByKey ON device (account, curve25519) WHERE curve25519 IS NOT NULL;
 
 CREATE UNIQUE INDEX messageByStanzaID ON message (account, stanzaID) WHERE stanzaID IS NOT NULL;
@@ -241,3 +253,7 @@ CREATE INDEX outboxByPosition ON outbox (account, position);
 CREATE INDEX pendingTrustBySender ON pendingTrust (account, senderKey);
 
 CREATE INDEX messageHeld ON message (account, chat) WHERE state = 'held';
+
+CREATE INDEX deadLetterByAccount ON deadLetter (account);
+
+CREATE INDEX deadLetterByRetry ON deadLetter (consumer, retryAt) WHERE retryAt IS NOT NULL;
