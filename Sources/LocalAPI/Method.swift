@@ -57,6 +57,7 @@ public let allMethods: [any Method.Type] = [
     AccountAdd.self, AccountList.self, AccountRemove.self, AccountConnect.self, AccountDisconnect.self,
     AccountExport.self, AccountInspect.self, AccountImport.self,
     MessageSend.self, MessageList.self, MessageGet.self, MessageDisplayed.self,
+    ChatList.self,
     OutboxList.self, OutboxCancel.self, OutboxRetry.self,
     ContactList.self, ContactAdd.self, ContactRemove.self, ContactApprove.self,
     PresenceSet.self,

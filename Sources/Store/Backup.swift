@@ -13,7 +13,7 @@ extension Transaction {
             read: Self.message)
     }
 
-    /// Stores a message of a backup, without event. One that was still to be sent has failed, with the reason
+    /// Stores a message of a backup, as read, without event. One that was still to be sent has failed, with the reason
     /// `imported`: where it was exported it may have gone out.
     ///
     /// - Returns: false if it is there already, by chat, id and direction, or by one of its keys.
@@ -36,6 +36,9 @@ extension Transaction {
         guard try insert(&stored) else { return false }
         if let reason = stored.reason {
             try run("UPDATE message SET reason = ?2 WHERE id = ?1", stored.id, reason)
+        }
+        if stored.direction == .in {
+            try markRead(account: stored.account, chat: stored.chat, through: stored.id)
         }
         return true
     }

@@ -19,6 +19,7 @@ enum Migrations {
         Migration(name: "0003 versions, trust, sealing", sql: versionsToSealing, code: SealingMigration.run),
         Migration(name: "0004 what waits for later", sql: exclusionsToUnaddressed),
         Migration(name: "0005 dead letters", sql: deadLetters),
+        Migration(name: "0006 what was read", sql: readThrough),
     ]
 
     /// - Parameter key: of the database; nil to look at one only.
@@ -361,4 +362,7 @@ extension Migrations {
         CREATE INDEX deadLetterByAccount ON deadLetter (account);
         CREATE INDEX deadLetterByRetry ON deadLetter (consumer, retryAt) WHERE retryAt IS NOT NULL;
         """
+
+    /// The row of the last message of the chat that somebody has read.
+    fileprivate static let readThrough = "ALTER TABLE chat ADD COLUMN readThrough INTEGER;"
 }

@@ -75,9 +75,13 @@ def test_a_marker_is_for_one_message_and_those_before_it(alice, bob):
     acquaint(alice, bob)
     ids = [alice.ok("send", bob.user.jid, f"{n}", "--wait", "delivered", "--timeout", "20").strip() for n in range(4)]
     received = bob.messages(4)
+    assert bob.call("chat.list")["unread"] == 4
     bob.ok("displayed", alice.user.jid, "--id", received[1]["id"])
+    assert bob.ok("unread").startswith(f"2 {alice.user.jid}"), "the last two"
     until(lambda: state(alice, ids[1]) == "displayed", 20, "displayed")
     assert [state(alice, i) for i in ids] == ["displayed", "displayed", "delivered", "delivered"]
+    bob.ok("send", alice.user.jid, "an answer")
+    assert bob.ok("unread") == "" and bob.call("chat.list")["chats"][0]["unread"] == 0
 
 
 def test_a_timeout_says_how_far_it_came_and_the_message_still_goes_out(alice, contact):

@@ -89,11 +89,23 @@ struct Handlers: Sendable {
             shown.excluded = excluded.isEmpty ? nil : excluded
             return shown
         }
+        dispatcher.on(ChatList.self) { params in try await chats(params.account) }
         dispatcher.on(DeviceList.self) { params in
             let account = try await accounts.find(params.account)
             let jid = try params.jid.map { try JID(parameter: $0) } ?? account.jid
             return try await account.deviceList(of: jid)
         }
+    }
+
+    private func chats(_ name: String?) async throws -> ChatList.Result {
+        let chosen = name == nil ? await accounts.all : [try await accounts.find(name)]
+        let jids = Dictionary(chosen.map { ($0.id, $0.jid) }) { first, _ in first }
+        let chats = try await store.read { tx in
+            try chosen.flatMap { try tx.chats(account: $0.id) }.sorted { $0.last > $1.last }
+        }
+        return ChatList.Result(
+            chats: chats.compactMap { chat in jids[chat.account].map { Chat(chat, account: $0) } },
+            unread: chats.reduce(0) { $0 + $1.unread })
     }
 
     // MARK: Contacts

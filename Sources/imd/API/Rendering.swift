@@ -70,6 +70,14 @@ extension StoredMessage {
     }
 }
 
+extension Chat {
+    init(_ chat: ChatSummary, account: JID) {
+        self.init(
+            account: account.description, chat: chat.chat.description, name: chat.name, unread: chat.unread,
+            last: Timestamp(milliseconds: chat.lastAt))
+    }
+}
+
 extension Encryption {
     /// Nil for plaintext.
     init?(of message: StoredMessage) {

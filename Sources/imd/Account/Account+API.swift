@@ -134,6 +134,7 @@ extension Account {
                 let marker = ChatMarkers.displayed(id: message.messageID, to: chat)
                 try tx.enqueue(account: own.account, stanza: marker.element.xml(), message: nil, now: now)
             }
+            try tx.markRead(account: own.account, chat: chat, through: message.id)
             return message
         }
         flush()

@@ -51,7 +51,7 @@ extension Inbound {
         if content.version == .omemo2 {
             // What stands beside the envelope in clear is the servers' word at best.
             incoming.message.payloads = content.payloads
-            if incoming.direction == .in { try readStates(incoming, tx) }
+            try readStates(incoming, tx)
             if let message = content.payload("trust-message", in: TrustMessage.namespace) {
                 try take(trustMessage: message, from: sender, at: content.sentAt, tx)
             }

@@ -106,7 +106,7 @@ extension Inbound {
         // What we wrote to ourselves came in and went out.
         let mayBeOurs = incoming.direction == .out || incoming.from.bare == own.jid
         if mayBeOurs, try recognise(incoming, tx) { return }
-        if incoming.direction == .in { try readStates(incoming, tx) }
+        try readStates(incoming, tx)
         let encrypted = encryptedElements(of: incoming.message)
         if !encrypted.isEmpty {
             try decrypt(encrypted, in: incoming, tx)
@@ -147,8 +147,12 @@ extension Inbound {
         }
     }
 
-    /// "Delivered" (XEP-0184) and "displayed" (XEP-0333), said by the contact.
+    /// "Delivered" (XEP-0184) and "displayed" (XEP-0333), said by the contact, or by another device of ours to it.
     mutating func readStates(_ incoming: Incoming, _ tx: Transaction) throws {
+        guard incoming.direction == .in else {
+            guard let id = ChatMarkers.displayed(incoming.message) else { return }
+            return try tx.markRead(account: own.account, chat: incoming.chat, messageID: id)
+        }
         if let id = DeliveryReceipts.received(incoming.message),
             let row = try tx.markDelivered(account: own.account, chat: incoming.chat, messageID: id, now: now)
         {
@@ -185,7 +189,9 @@ extension Inbound {
                 sentAt: incoming.sentAt, storedAt: now))
         guard let stored else { return }
         if encryption != nil { try tx.markEncrypted(account: own.account, chat: incoming.chat, now: now) }
-        if incoming.way != .history {
+        if incoming.way == .history {
+            try tx.markRead(account: own.account, chat: incoming.chat, through: stored.id)
+        } else {
             try tx.appendEvent(
                 type: EventType.message.rawValue, account: own.account, chat: incoming.chat,
                 message: stored.id, detail: nil, at: now)

@@ -62,7 +62,7 @@ CREATE TABLE session (
 CREATE TABLE chat (
   account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
   jid TEXT NOT NULL,
-  encryptedAt INTEGER, optedOutAt INTEGER, optOutReason TEXT,
+  encryptedAt INTEGER, optedOutAt INTEGER, optOutReason TEXT, readThrough INTEGER,
   PRIMARY KEY (account, jid)
 ) STRICT, WITHOUT ROWID;
 

@@ -1,0 +1,32 @@
+// imctl unread: which chats have messages that nobody has read.
+
+import ArgumentParser
+import LocalAPI
+
+/// `imctl unread`.
+struct UnreadCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "unread", abstract: "List the chats with unread messages, newest first.",
+        discussion:
+            "What is read: \"imctl displayed\" said so, here or another client elsewhere, or you wrote after it."
+    )
+    @Flag(help: "All chats, also those without.")
+    var all = false
+    @OptionGroup var choice: AccountOption
+    @OptionGroup var output: JSONOption
+
+    func run() throws {
+        let chats = try Daemon.call(ChatList.self, .init(account: choice.account)).chats
+        let namesAccount = Set(chats.map(\.account)).count > 1
+        for chat in chats where all || chat.unread > 0 {
+            if output.json {
+                Output.json(try JSONValue(encoding: chat))
+                continue
+            }
+            var line = "\(chat.unread) \(Output.safe(chat.chat))"
+            if let name = chat.name { line += " (\(Output.safe(name)))" }
+            if namesAccount { line += " to \(Output.safe(chat.account))" }
+            Output.line("\(line), last \(chat.last.seconds)")
+        }
+    }
+}
