@@ -57,7 +57,15 @@ public enum ManPage {
         A request without
         .Ql id
         is carried out and not answered.
-        Batches are refused.
+        A line may also hold an array of at most 1000 requests.
+        They are begun in order, like those of several lines,
+        and answered together by an array on one line, in the same order;
+        those without
+        .Ql id
+        have no answer in it, and an array of nothing else has none at all.
+        Once the answers are longer than 16777216 bytes,
+        the requests that follow are not carried out and answered with
+        .Er too-large .
         .Ss Stability
         Members may be added to answers and events; ignore those you do not know.
         None is renamed or changes its type.

@@ -144,7 +144,7 @@ public enum ErrorCode: String, Codable, CaseIterable, Sendable {
         case .noAccount: "there is no account yet"
         case .ambiguousAccount: "there is more than one account and none was named"
         case .badText: "the text is empty, not UTF-8 or holds characters XML cannot carry"
-        case .tooLarge: "a line or a text is over its limit"
+        case .tooLarge: "a line, a batch or a text is over its limit"
         case .noSuchMessage: "no message with that id"
         case .noSuchContact: "no contact with that JID"
         case .noSuchConsumer: "no consumer of that name"

@@ -28,6 +28,15 @@ public struct Refusal: Error, Equatable, Sendable {
 
     /// The line to answer with, line feed included.
     public var line: [UInt8] { Response.failure(id, error) }
+
+    static func json(of line: [UInt8]) throws(Refusal) -> JSONValue {
+        do {
+            return try JSONValue(strict: line)
+        } catch {
+            let reason = "not valid JSON: \(error.reason) (byte \(error.offset))"
+            throw Refusal(id: .null, error: UserError(.badJSON, reason))
+        }
+    }
 }
 
 /// One call.
@@ -46,24 +55,15 @@ public struct Request: Equatable, Sendable {
         self.params = params
     }
 
-    /// Reads one line.
+    /// Reads one line that holds one request.
     ///
     /// - Throws: a refusal with `.badJSON` or `.badRequest`, to be answered; the connection lives.
-    public init(line: [UInt8]) throws(Refusal) {
-        let json: JSONValue
-        do {
-            json = try JSONValue(strict: line)
-        } catch {
-            throw Refusal(
-                id: .null,
-                error: UserError(.badJSON, "not valid JSON: \(error.reason) (byte \(error.offset))"))
-        }
-        if case .array = json {
-            throw Refusal(
-                id: .null,
-                error: UserError(
-                    .badRequest, "batches are not supported", hint: "send one request object per line"))
-        }
+    public init(line: [UInt8]) throws(Refusal) { try self.init(json: try Refusal.json(of: line)) }
+
+    /// Reads one request of a line.
+    ///
+    /// - Throws: a refusal with `.badRequest` or `.invalidParams`, to be answered.
+    public init(json: JSONValue) throws(Refusal) {
         guard case .object(let members) = json else {
             throw Refusal(
                 id: .null, error: UserError(.badRequest, "a request is an object, not \(json.kind)"))

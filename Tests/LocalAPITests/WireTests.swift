@@ -42,6 +42,36 @@ struct WireTests {
         #expect(refusal?.error.code == code)
     }
 
+    @Test func `a batch holds what each element is by itself`() throws {
+        func read(_ text: String) throws -> RequestLine { try RequestLine(Array(text.utf8)) }
+        let one = #"{"jsonrpc":"2.0","id":1,"method":"m"}"#
+        let request = Request(id: .integer(1), method: "m")
+        #expect(try read(one) == .single(request))
+        guard case .batch(let elements) = try read("[\(one),7,{},\(one)]") else {
+            return #expect(Bool(false))
+        }
+        #expect(elements.count == 4 && elements[0] == .success(request) && elements[3] == .success(request))
+        for element in elements[1...2] {
+            guard case .failure(let refusal) = element else { return #expect(Bool(false)) }
+            #expect(refusal.id == .null && refusal.error.code == .badRequest)
+        }
+        for (text, code) in [
+            ("[]", ErrorCode.badRequest), ("[1,", .badJSON), ("[[]", .badJSON),
+            ("[" + String(repeating: "1,", count: maxBatchLength) + "1]", .tooLarge),
+        ] {
+            let refusal = #expect(throws: Refusal.self) { try read(text) }
+            #expect(refusal?.id == .null && refusal?.error.code == code)
+        }
+    }
+
+    @Test func `answers of a batch are one line, and none are no line`() {
+        let answers = [Response.success(.integer(1), [:]), Response.success(.string("a"), .null)]
+        #expect(
+            Response.batch(answers).map(line)
+                == #"[{"jsonrpc":"2.0","id":1,"result":{}},{"jsonrpc":"2.0","id":"a","result":null}]"# + "\n")
+        #expect(Response.batch([]) == nil)
+    }
+
     @Test func `a request is written and read back`() throws {
         let written = Request(id: .integer(3), method: "message.send", params: ["to": "a@b", "body": "x\ny"])
         #expect(written.line.last == 0x0a)

@@ -10,12 +10,11 @@ final class APISession: Sendable {
     private struct State {
         var isOver = false
         var requests: Set<Task<[UInt8]?, Never>> = []
-        var announced: [EventSubscription] = []
         var subscriptions: [Task<Void, Never>] = []
     }
 
     private enum Output: Sendable {
-        case answer(Task<[UInt8]?, Never>)
+        case answer(Task<[UInt8]?, Never>, Announcements)
         case readOn
     }
 
@@ -39,7 +38,8 @@ final class APISession: Sendable {
             for line in batch {
                 await free.next()
                 let turn = Turn()
-                output.yield(.answer(begin(line, turn, dispatcher)))
+                let call = Call(session: self, turn: turn, announcements: Announcements())
+                output.yield(.answer(begin(line, call, dispatcher), call.announcements))
                 await turn.isPassed()
             }
             output.yield(.readOn)
@@ -52,11 +52,11 @@ final class APISession: Sendable {
 
     /// What a client asked for before it went is begun all the same, like a notification; it only waits for nothing.
     private func begin(
-        _ line: LineBuffer.Line, _ turn: Turn, _ dispatcher: Dispatcher
+        _ line: LineBuffer.Line, _ call: Call, _ dispatcher: Dispatcher
     ) -> Task<[UInt8]?, Never> {
         let request = Task {
-            defer { turn.pass() }
-            return await dispatcher.answer(line, Call(session: self, turn: turn))
+            defer { call.turn.pass() }
+            return await dispatcher.answer(line, call)
         }
         let isOver = state.withLock { state in
             state.requests.insert(request)
@@ -71,7 +71,7 @@ final class APISession: Sendable {
     private func write(_ outputs: AsyncStream<Output>, freeing place: AsyncStream<Void>.Continuation) async {
         for await output in outputs {
             switch output {
-            case .answer(let request):
+            case .answer(let request, let announcements):
                 if let line = await request.value {
                     do {
                         try await channel.writeAndFlush(APIOutput.bytes(ByteBuffer(bytes: line))).get()
@@ -80,7 +80,7 @@ final class APISession: Sendable {
                     }
                 }
                 _ = state.withLock { $0.requests.remove(request) }
-                beginSubscriptions()
+                begin(announcements)
                 place.yield()
             case .readOn:
                 channel.writeAndFlush(APIOutput.readOn, promise: nil)
@@ -98,21 +98,15 @@ final class APISession: Sendable {
         for subscription in subscriptions { subscription.cancel() }
     }
 
-    // MARK: Subscriptions
-
-    /// The subscription begins when the answer to its request is on the way, so nothing overtakes that.
-    func announce(_ subscription: EventSubscription) {
-        state.withLock { $0.announced.append(subscription) }
-    }
-
-    private func beginSubscriptions() {
-        state.withLock { state in
-            for subscription in state.announced {
-                let task = Task { await subscription.run() }
-                if state.isOver { task.cancel() }
+    /// Nothing overtakes the answer that says where a subscription starts.
+    private func begin(_ announcements: Announcements) {
+        for subscription in announcements.all {
+            let task = Task { await subscription.run() }
+            let isOver = state.withLock { state in
                 state.subscriptions.append(task)
+                return state.isOver
             }
-            state.announced = []
+            if isOver { task.cancel() }
         }
     }
 }
@@ -121,6 +115,20 @@ final class APISession: Sendable {
 struct Call: Sendable {
     let session: APISession
     let turn: Turn
+    /// Of the line that holds the request.
+    let announcements: Announcements
+
+    /// The same for one request of a batch.
+    func within(_ turn: Turn) -> Call { Call(session: session, turn: turn, announcements: announcements) }
+}
+
+/// The subscriptions that begin when the answer to their line is on the way.
+final class Announcements: Sendable {
+    private let subscriptions = Mutex<[EventSubscription]>([])
+
+    var all: [EventSubscription] { subscriptions.withLock { $0 } }
+
+    func add(_ subscription: EventSubscription) { subscriptions.withLock { $0.append(subscription) } }
 }
 
 /// A request's place in the order of its connection.

@@ -33,12 +33,17 @@ struct Dispatcher: Sendable {
     /// - Returns: the answer as a line; nil for a notification, which gets none.
     func answer(_ line: LineBuffer.Line, _ call: Call) async -> [UInt8]? {
         guard case .line(let bytes) = line else { return Response.tooLong }
-        let request: Request
-        do {
-            request = try Request(line: bytes)
+        do throws(Refusal) {
+            switch try RequestLine(bytes) {
+            case .single(let request): return await answer(request, call)
+            case .batch(let requests): return await answer(requests, call)
+            }
         } catch {
             return error.line
         }
+    }
+
+    func answer(_ request: Request, _ call: Call) async -> [UInt8]? {
         do {
             let result = try await run(request, call)
             return request.id.map { Response.success($0, result) }

@@ -145,7 +145,7 @@ struct Handlers: Sendable {
     // MARK: Events
 
     private func registerEvents(_ dispatcher: inout Dispatcher) {
-        dispatcher.on(EventSubscribe.self) { params, call in try await subscribe(params, call.session) }
+        dispatcher.on(EventSubscribe.self) { params, call in try await subscribe(params, call) }
         dispatcher.on(EventAck.self) { params in
             let reached = try await store.write { tx in
                 guard let reached = try tx.acknowledge(consumer: params.consumer, number: params.number)
@@ -195,18 +195,18 @@ struct Handlers: Sendable {
     }
 
     private func subscribe(
-        _ params: EventSubscribe.Params, _ session: APISession
+        _ params: EventSubscribe.Params, _ call: Call
     ) async throws -> EventSubscribe.Result {
         let account = try await params.account.asyncMap { try await accounts.find($0).id }
         let filter = EventFilter(
             types: params.types, account: account, chat: try params.chat.map { try JID(parameter: $0) })
         let (after, last) = try await place(params)
         let subscriber = try await subscriber(params.consumer, after: after)
-        session.announce(
+        call.announcements.add(
             EventSubscription(
                 subscriber: subscriber, filter: filter, after: after, last: last,
                 window: params.consumer == nil ? nil : params.window ?? 100, feed: feed, store: store,
-                channel: session.channel))
+                channel: call.session.channel))
         return EventSubscribe.Result(consumer: params.consumer, after: after, last: last)
     }
 
