@@ -14,6 +14,7 @@ enum Daemon {
         _ paths: Paths, _ config: Config, _ log: Logger, reloaded: @escaping @Sendable (Config) -> Void
     ) async throws(UserError) {
         let inherited = try ListeningSocket.inherited(at: paths.socket)
+        let supervisor = Supervisor.inherited()
         try Paths.makePrivate(paths.data)
         try Paths.makePrivate(paths.socket.directory)
         let lock = try InstanceLock(path: paths.lock)
@@ -47,7 +48,10 @@ enum Daemon {
                     .init(
                         service: APIServer(
                             place: paths.socket, inherited: inherited, dispatcher: dispatcher, group: group,
-                            log: log)),
+                            log: log, onServing: { supervisor.tell("READY=1") })),
+                    .init(
+                        service: Watchdog(
+                            supervisor: supervisor, store: store, accounts: accounts, feed: feed, log: log)),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(log)))
         do {

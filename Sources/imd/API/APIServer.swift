@@ -13,13 +13,17 @@ struct APIServer: Service {
     private let dispatcher: Dispatcher
     private let group: any EventLoopGroup
     private let log: Logger
+    private let onServing: @Sendable () -> Void
     private let sessions: Sessions
 
-    /// - Parameter inherited: what a service manager handed over; without it a socket is bound at `place`.
+    /// - Parameters:
+    ///   - inherited: what a service manager handed over; without it a socket is bound at `place`.
+    ///   - onServing: called once clients are answered.
     init(
         place: SocketPath, inherited: ListeningSocket?, dispatcher: Dispatcher, group: any EventLoopGroup,
-        log: Logger
+        log: Logger, onServing: @escaping @Sendable () -> Void
     ) {
+        self.onServing = onServing
         self.place = place
         self.inherited = inherited
         self.dispatcher = dispatcher
@@ -34,6 +38,7 @@ struct APIServer: Service {
         let socket = try inherited ?? ListeningSocket.bind(at: place)
         let channel = try await serve(socket)
         log.info("listening", metadata: ["socket": "\(socket.path)", "inherited": "\(socket.isInherited)"])
+        onServing()
         try await withGracefulShutdownHandler {
             try await channel.closeFuture.get()
         } onGracefulShutdown: {

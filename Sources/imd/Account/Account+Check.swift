@@ -1,4 +1,4 @@
-// Whether an account's connection works, asked for real: for `imctl doctor`.
+// Whether an account's connection works, asked for real: for `imctl doctor` and the watchdog.
 import LocalAPI
 import Store
 import XMPP
@@ -21,6 +21,28 @@ extension Account {
         if let clock = await clockCheck() { checks.append(clock) }
         checks.append(await outboxCheck())
         return checks
+    }
+
+    /// Whether it is offline and says so, or has heard from its server in the last `interval`, or hears now. A server
+    /// that stays silent for `patience` is left, and then the account is not online.
+    func isAlive(since interval: Duration, patience: Duration) async -> Bool {
+        // What cannot be stored is not read.
+        guard isOnline, storageFailure == nil, let connection else { return true }
+        guard Clock.uptime() - heardAt > Int64(interval / .milliseconds(1)) else { return true }
+        let timer = Task {
+            try await Task.sleep(for: patience)
+            log.warning("the server is silent")
+            connection.cut()
+        }
+        defer { timer.cancel() }
+        do {
+            try await get(Ping.query)
+        } catch is StanzaError {
+            return true
+        } catch {
+            return !isOnline || !(connection === self.connection)
+        }
+        return true
     }
 
     private func check(_ name: String, _ ok: Bool, _ detail: String, hint: String? = nil) -> DaemonCheck.Check

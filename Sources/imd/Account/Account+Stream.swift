@@ -105,6 +105,7 @@ extension Account {
         var (reason, wasOnline, isAlive) = (ConnectionError.closed, false, false)
         var setUp: Task<Void, Never>?
         for await event in connection.events {
+            heardAt = Clock.uptime()
             switch event {
             case .resumptionFailed(let count): await acknowledged(count)
             case .bound(let bound, let tls):

@@ -39,6 +39,8 @@ actor Account {
     var bound: BoundStream?
     var tlsVersion: String?
     var requests: PendingIQs<PendingRequest>
+    /// When the server was heard last; milliseconds as of `Clock.uptime`.
+    var heardAt: Int64 = 0
     /// When the last connection was lost.
     var lostAt: ContinuousClock.Instant?
     /// How many connections in a row ended because of a stanza beyond the parser's limits.
