@@ -34,7 +34,9 @@ struct AccountCommand: ParsableCommand {
         @Option(help: ArgumentHelp("How to secure the connection: starttls or direct.", valueName: "how"))
         var tls: AccountAdd.TLS?
 
-        @Option(help: ArgumentHelp("Trust these authorities instead of the system's.", valueName: "path"))
+        @Option(
+            help: ArgumentHelp("Trust these authorities instead of the system's.", valueName: "path"),
+            completion: .file())
         var caFile: String?
 
         @Flag(help: "Let the server see the password (SASL PLAIN).")
@@ -86,7 +88,7 @@ struct AccountCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Delete an account here, with its keys and messages.",
             discussion: "The account on the server stays; its device list loses this device.")
-        @Argument(help: "The account, user@host.")
+        @Argument(help: "The account, user@host.", completion: .account)
         var jid: String
         @OptionGroup var consent: ConsentOption
         @OptionGroup var output: JSONOption
@@ -108,7 +110,7 @@ struct AccountCommand: ParsableCommand {
     /// `imctl account connect`.
     struct Connect: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Bring an account online and keep it so.")
-        @Argument(help: "The account, user@host.")
+        @Argument(help: "The account, user@host.", completion: .account)
         var jid: String
         @OptionGroup var output: JSONOption
 
@@ -121,7 +123,7 @@ struct AccountCommand: ParsableCommand {
     /// `imctl account disconnect`.
     struct Disconnect: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Take an account offline and keep it so.")
-        @Argument(help: "The account, user@host.")
+        @Argument(help: "The account, user@host.", completion: .account)
         var jid: String
         @OptionGroup var output: JSONOption
 

@@ -24,7 +24,7 @@ extension AccountCommand {
         static let configuration = CommandConfiguration(
             abstract: "Write account, contacts, decisions and history into an encrypted file.",
             discussion: "No key of this device is in it: what is made from it is another device.")
-        @Argument(help: "The file; it must not exist.")
+        @Argument(help: "The file; it must not exist.", completion: .file())
         var file: String
         @OptionGroup var secret: PassphraseOptions
         @OptionGroup var choice: AccountOption
@@ -47,7 +47,7 @@ extension AccountCommand {
         static let configuration = CommandConfiguration(
             abstract: "Add an account from a file of \"account export\", as a new device.",
             discussion: "Where imd is to run a command in the file for the password, you are asked.")
-        @Argument(help: "The file.")
+        @Argument(help: "The file.", completion: .file())
         var file: String
         @Option(
             help: ArgumentHelp("Have imd run COMMAND for the password at every login.", valueName: "command"))
@@ -57,7 +57,8 @@ extension AccountCommand {
         @Option(help: ArgumentHelp("Connect there instead of where the file says.", valueName: "host:port"))
         var server: String?
         @Option(
-            help: ArgumentHelp("Trust these authorities instead of those in the file.", valueName: "path"))
+            help: ArgumentHelp("Trust these authorities instead of those in the file.", valueName: "path"),
+            completion: .file())
         var caFile: String?
         @OptionGroup var secret: PassphraseOptions
         @OptionGroup var output: JSONOption

@@ -26,7 +26,7 @@ struct ConsumerCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Let a consumer have events again.",
             discussion: "Give exactly one of --to, --by and --all. The consumer must not be connected.")
-        @Argument(help: "Name of the consumer.")
+        @Argument(help: "Name of the consumer.", completion: .consumer)
         var name: String
         @Option(
             help: ArgumentHelp(
@@ -71,7 +71,7 @@ struct ConsumerCommand: ParsableCommand {
     /// `imctl consumer remove`.
     struct Remove: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Forget a consumer and its place.")
-        @Argument(help: "Name of the consumer.")
+        @Argument(help: "Name of the consumer.", completion: .consumer)
         var name: String
         @OptionGroup var consent: ConsentOption
 
@@ -88,7 +88,7 @@ struct CallCommand: ParsableCommand {
         commandName: "call", abstract: "Call a method of the API by its name and print its result.",
         discussion: "The methods are described in imd-api(5).")
 
-    @Argument(help: "The method, as in imd-api(5).")
+    @Argument(help: "The method, as in imd-api(5).", completion: .list(allMethods.map { $0.name }))
     var method: String
 
     @Argument(help: "Its parameters, a JSON object; - reads standard input.")

@@ -45,7 +45,7 @@ struct ContactCommand: ParsableCommand {
     struct Remove: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Remove a contact; messages stay.")
-        @Argument(help: "The contact, user@host.")
+        @Argument(help: "The contact, user@host.", completion: .contact)
         var jid: String
         @OptionGroup var consent: ConsentOption
         @OptionGroup var choice: AccountOption
@@ -61,7 +61,7 @@ struct ContactCommand: ParsableCommand {
     struct Approve: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Let somebody see your presence, or refuse.")
-        @Argument(help: "Who asked, user@host.")
+        @Argument(help: "Who asked, user@host.", completion: .contact)
         var jid: String
         @Flag(help: "Refuse, also when allowed before.")
         var deny = false

@@ -16,7 +16,7 @@ struct DeviceCommand: ParsableCommand {
     /// `imctl device list`.
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List devices with their fingerprints.")
-        @Argument(help: "The contact, user@host; yourself when absent.")
+        @Argument(help: "The contact, user@host; yourself when absent.", completion: .contact)
         var jid: String?
         @OptionGroup var choice: AccountOption
         @OptionGroup var output: JSONOption
@@ -36,9 +36,9 @@ struct DeviceCommand: ParsableCommand {
     /// `imctl device distrust`.
     struct Distrust: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Never send to a device again.")
-        @Argument(help: "The contact, user@host.")
+        @Argument(help: "The contact, user@host.", completion: .contact)
         var jid: String
-        @Argument(help: "The device's id or fingerprint; all devices when absent.")
+        @Argument(help: "The device's id or fingerprint; all devices when absent.", completion: .device)
         var device: String?
         @OptionGroup var choice: AccountOption
         @OptionGroup var output: JSONOption
@@ -55,7 +55,8 @@ struct DeviceCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Draw a QR code by which others verify your devices.",
             discussion: "Conversations and others scan it from the screen.")
-        @Argument(help: "Somebody else's verified devices, user@host; yours when absent.")
+        @Argument(
+            help: "Somebody else's verified devices, user@host; yours when absent.", completion: .contact)
         var jid: String?
         @Flag(help: "Print the link in it instead.")
         var uri = false
@@ -73,9 +74,9 @@ struct DeviceCommand: ParsableCommand {
     struct Reset: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Start new sessions, where messages cannot be read on one side.")
-        @Argument(help: "The contact, user@host.")
+        @Argument(help: "The contact, user@host.", completion: .contact)
         var jid: String
-        @Argument(help: "The device's id; all listed devices when absent.")
+        @Argument(help: "The device's id; all listed devices when absent.", completion: .device)
         var device: UInt32?
         @Flag(help: "Forget their keys too, also one that has changed.")
         var forget = false
@@ -97,7 +98,7 @@ struct DeviceCommand: ParsableCommand {
     struct Remove: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Take an old device of yours off the list: nobody writes to it any more.")
-        @Argument(help: "The device's id.")
+        @Argument(help: "The device's id.", completion: .device)
         var device: UInt32
         @OptionGroup var consent: ConsentOption
         @OptionGroup var choice: AccountOption

@@ -9,10 +9,12 @@ struct DeviceTrustCommand: ParsableCommand {
         commandName: "trust", abstract: "Decide how far devices are trusted.",
         discussion: "With --import and --export decisions are kept in a file, for version control.")
 
-    @Argument(help: "The contact, user@host.")
+    @Argument(help: "The contact, user@host.", completion: .contact)
     var jid: String?
 
-    @Argument(help: "The device's id or fingerprint; when absent all are listed, and you are asked.")
+    @Argument(
+        help: "The device's id or fingerprint; when absent all are listed, and you are asked.",
+        completion: .device)
     var device: String?
 
     @Flag(help: "All devices that are listed now, without asking.")
@@ -23,7 +25,7 @@ struct DeviceTrustCommand: ParsableCommand {
 
     @Option(
         name: .customLong("import"),
-        help: ArgumentHelp("Take decisions from a file, or - .", valueName: "file"))
+        help: ArgumentHelp("Take decisions from a file, or - .", valueName: "file"), completion: .file())
     var importFile: String?
 
     @Flag(name: .customLong("export"), help: "Print all decisions, in the form that --import reads.")

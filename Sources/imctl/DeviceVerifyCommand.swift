@@ -13,7 +13,9 @@ struct DeviceVerifyCommand: ParsableCommand {
             given in the place of the contact, or come from standard input with -, as from a scanned QR code.
             """)
 
-    @Argument(help: "The contact, user@host; an xmpp: link; or - for a link on standard input.")
+    @Argument(
+        help: "The contact, user@host; an xmpp: link; or - for a link on standard input.",
+        completion: .contact)
     var contact: String
 
     @Option(

@@ -12,7 +12,7 @@ struct EncryptionCommand: ParsableCommand {
             message. The policy says which devices get messages: btbv, tofu, verified-only or always.
             """)
 
-    @Argument(help: "The contact, user@host; the account as a whole when absent.")
+    @Argument(help: "The contact, user@host; the account as a whole when absent.", completion: .contact)
     var jid: String?
 
     @Flag(help: "Refuse plaintext; also: go on encrypting although the contact asked for plaintext.")
@@ -22,8 +22,9 @@ struct EncryptionCommand: ParsableCommand {
     var optional = false
 
     @Option(
-        help: ArgumentHelp("btbv, tofu, verified-only, always; or none to take it back.", valueName: "policy")
-    )
+        help: ArgumentHelp(
+            "btbv, tofu, verified-only, always; or none to take it back.", valueName: "policy"),
+        completion: .list(Policy.allCases.map(\.rawValue) + ["none"]))
     var policy: String?
 
     @OptionGroup var choice: AccountOption

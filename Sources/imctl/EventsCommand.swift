@@ -12,13 +12,17 @@ struct EventsCommand: ParsableCommand {
     @Flag(help: "Go on and print events as they come.")
     var follow = false
 
-    @Option(help: ArgumentHelp("Only these types, separated by commas.", valueName: "types"))
+    @Option(
+        help: ArgumentHelp("Only these types, separated by commas.", valueName: "types"),
+        completion: .list(EventType.allCases.map(\.rawValue)))
     var types: String?
 
     @Option(help: ArgumentHelp("Start after this event.", valueName: "number"))
     var since: Int64?
 
-    @Option(help: ArgumentHelp("Use and move the place of this consumer.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp("Use and move the place of this consumer.", valueName: "name"),
+        completion: .consumer)
     var consumer: String?
 
     @OptionGroup var choice: AccountOption

@@ -8,7 +8,7 @@ struct HistoryCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "history", abstract: "Print the newest messages of a chat.")
 
-    @Argument(help: "The contact, user@host.")
+    @Argument(help: "The contact, user@host.", completion: .contact)
     var jid: String
 
     @Option(name: .customShort("n"), help: ArgumentHelp("How many at most; default 20.", valueName: "n"))

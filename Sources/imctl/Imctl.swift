@@ -66,6 +66,8 @@ enum Main {
     /// Help and version are no errors when asked for; anything else is a mistake on the command line.
     private static func reportParsing(_ error: any Error, _ arguments: [String]) -> Int32 {
         guard Imctl.exitCode(for: error) == .success else {
+            // Somebody has pressed TAB and is still writing.
+            if Completion.isAsked(arguments) { return ErrorCode.usage.exitCode }
             if let error = Suggestion.error(for: arguments) { return report(error) }
             // Some messages list the choices on lines of their own.
             var message = Imctl.message(for: error).split(separator: "\n")
@@ -78,11 +80,12 @@ enum Main {
         }
         let text = Imctl.fullMessage(for: error)
         let asks = ["-h", "--help", "-help", "help", "--version", "--help-hidden"]
-        guard arguments.contains(where: { asks.contains($0) || $0.hasPrefix("--generate-completion") }) else {
+        let isAsked = arguments.contains { asks.contains($0) || $0.hasPrefix("--generate-completion") }
+        guard isAsked || Completion.isAsked(arguments) else {
             Output.explain(text)
             return ErrorCode.usage.exitCode
         }
-        Output.line(text)
+        Output.line(CompletionScript.mended(text))
         do {
             try Output.flush()
             return 0

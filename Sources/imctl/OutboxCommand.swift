@@ -33,7 +33,7 @@ struct OutboxCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Take back a message that is still queued.",
             discussion: "One that has left cannot be recalled; the status is then 73.")
-        @Argument(help: "Id of the message.")
+        @Argument(help: "Id of the message.", completion: .waiting)
         var id: String
         @OptionGroup var choice: AccountOption
         @OptionGroup var output: JSONOption
@@ -50,7 +50,8 @@ struct OutboxCommand: ParsableCommand {
             abstract: "Send a failed message once more, or connect at once and try what waits.",
             discussion:
                 "Prints the messages that are tried now; \"imctl outbox list\" tells what still waits.")
-        @Argument(help: "Id of a failed message; without it, everything that waits is tried.")
+        @Argument(
+            help: "Id of a failed message; without it, everything that waits is tried.", completion: .failed)
         var id: String?
         @OptionGroup var choice: AccountOption
         @OptionGroup var output: JSONOption
@@ -85,7 +86,7 @@ struct DisplayedCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "displayed", abstract: "Tell a contact that its messages were read.",
         discussion: "Prints the id of the last message that counts as read.")
-    @Argument(help: "The contact, user@host.")
+    @Argument(help: "The contact, user@host.", completion: .contact)
     var jid: String
     @Option(help: "The last message that was read; default the newest.")
     var id: String?

@@ -141,7 +141,7 @@ struct ConsentOption: ParsableArguments {
 
 /// `--account`, for commands that concern one of several.
 struct AccountOption: ParsableArguments {
-    @Option(help: "The account to use, needed when there are several.")
+    @Option(help: "The account to use, needed when there are several.", completion: .account)
     var account: String?
 }
 

@@ -23,7 +23,9 @@ struct ReceiveCommand: ParsableCommand {
             "Stop after this long; status 75 if what was waited for did not come.", valueName: "seconds"))
     var timeout: Int?
 
-    @Option(help: ArgumentHelp("The consumer whose place to use; default: default.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp("The consumer whose place to use; default: default.", valueName: "name"),
+        completion: .consumer)
     var consumer: String?
 
     @Option(help: ArgumentHelp("Read from after this event, without a consumer.", valueName: "number"))

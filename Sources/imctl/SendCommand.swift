@@ -10,7 +10,7 @@ struct SendCommand: ParsableCommand {
         discussion:
             "Prints the id of the message. Without --wait, success means that it is stored and will go out.")
 
-    @Argument(help: "The contact, user@host.")
+    @Argument(help: "The contact, user@host.", completion: .contact)
     var jid: String
 
     @Argument(help: "The text; standard input when absent or -.")
