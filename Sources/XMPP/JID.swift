@@ -172,30 +172,6 @@ extension JID {
         }
         return JID(checked: string, localLength: localLength, bareLength: bareLength)
     }
-
-    /// A letter case and script check for display: whether one part mixes Latin, Greek or Cyrillic letters,
-    /// as look-alike addresses do. Such an address is legal; show it with a warning.
-    public var mixesScripts: Bool {
-        [localpart, domainpart, resourcepart].contains { part in
-            guard let part, part.utf8.contains(where: { $0 >= 0x80 }) else { return false }
-            return Set(part.unicodeScalars.compactMap(Confusable.init)).count > 1
-        }
-    }
-
-    /// The scripts whose letters look alike.
-    private enum Confusable {
-        case latin, greek, cyrillic
-
-        init?(_ scalar: Unicode.Scalar) {
-            guard scalar.properties.isAlphabetic else { return nil }
-            switch scalar.value {
-            case 0x41...0x24F, 0x1E00...0x1EFF, 0x2C60...0x2C7F, 0xA720...0xA7FF: self = .latin
-            case 0x370...0x3FF, 0x1F00...0x1FFF: self = .greek
-            case 0x400...0x52F, 0x1C80...0x1C8F, 0x2DE0...0x2DFF, 0xA640...0xA69F: self = .cyrillic
-            default: return nil
-            }
-        }
-    }
 }
 
 extension JID: Codable {

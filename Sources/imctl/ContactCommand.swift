@@ -35,6 +35,7 @@ struct ContactCommand: ParsableCommand {
         @OptionGroup var output: JSONOption
 
         func run() throws {
+            Output.warnOfLookalikes(in: jid)
             let params = ContactAdd.Params(
                 jid: jid, account: choice.account, name: name, groups: groups.isEmpty ? nil : groups)
             try ContactCommand.show(try Daemon.call(ContactAdd.self, params), output)
@@ -68,6 +69,7 @@ struct ContactCommand: ParsableCommand {
         @OptionGroup var choice: AccountOption
 
         func run() throws {
+            if !deny { Output.warnOfLookalikes(in: jid) }
             _ = try Daemon.call(
                 ContactApprove.self, .init(jid: jid, account: choice.account, deny: deny ? true : nil))
         }
@@ -77,7 +79,7 @@ struct ContactCommand: ParsableCommand {
     static func show(_ contact: Contact, _ output: JSONOption) throws {
         if output.json { return try Output.json(ContactAdd.self, contact) }
         let show = contact.show.style(contact.show.rawValue)
-        var line = "\(Style.strong(Output.safe(contact.jid))) \(show) \(contact.subscription.rawValue)"
+        var line = "\(Style.strong(Output.address(contact.jid))) \(show) \(contact.subscription.rawValue)"
         if contact.ask != nil { line += " asked" }
         if let name = contact.name { line += " (\(Output.safe(name)))" }
         if let status = contact.status { line += ": \(Output.body(status))" }

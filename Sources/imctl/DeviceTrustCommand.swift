@@ -82,7 +82,7 @@ struct DeviceTrustCommand: ParsableCommand {
         let result = try Daemon.call(TrustExport.self, .init(account: choice.account))
         if output.json { return try Output.json(TrustExport.self, result) }
         let file = TrustFile(entries: result.entries, policies: result.policies)
-        Output.line(String(file.text.dropLast()))
+        for line in file.text.split(separator: "\n") { Output.line(Output.safe(String(line))) }
     }
 
     private func importAll(_ path: String) throws {

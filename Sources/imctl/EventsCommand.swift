@@ -57,6 +57,11 @@ struct EventsCommand: ParsableCommand {
         }
         for member in members where !["number", "at", "type", "account"].contains(member.key) {
             words.append("\(text(.string(member.key)))=\(text(member.value))")
+            if Output.isTerminal, ["from", "chat", "jid"].contains(member.key),
+                case .string(let address) = member.value, Lookalikes.areFound(in: address)
+            {
+                words.append("[look-alike letters]")
+            }
         }
         Output.line(words.joined(separator: " "))
     }

@@ -106,7 +106,7 @@ enum MessageLine {
     /// - Parameter namesChat: say whom a message of our own went to.
     static func show(_ message: Message, namesChat: Bool = true) {
         var marks: [String] = []
-        if message.direction == .out, namesChat { marks.append("to \(Output.safe(message.chat))") }
+        if message.direction == .out, namesChat { marks.append("to \(Output.address(message.chat))") }
         if message.encryption == nil {
             marks.append(message.warning == nil ? "plaintext" : "plaintext in an encrypted chat")
         }
@@ -117,7 +117,7 @@ enum MessageLine {
         }
         if message.damaged == true { marks.append("damaged") }
         let mark = marks.map { " [\($0)]" }.joined()
-        let from = Style.strong(Output.safe(message.from))
+        let from = Style.strong(Output.address(message.from))
         Output.line("\(Output.clock(message.at)) \(from)\(Style.warning(mark)): \(Output.body(message.body))")
     }
 }

@@ -107,7 +107,7 @@ import Testing
     ]
 
     @Test(arguments: invalid)
-    func `an invalid address names its fault`(_ text: String, _ fault: JIDError) {
+    func `D40 an invalid address names its fault`(_ text: String, _ fault: JIDError) {
         #expect(throws: fault) { try JID(text) }
     }
 
@@ -120,7 +120,7 @@ import Testing
     ]
 
     @Test(arguments: deceptive)
-    func `characters that deceive are refused in every part`(_ number: UInt32) throws {
+    func `D40 characters that deceive are refused in every part`(_ number: UInt32) throws {
         let scalar = try #require(Unicode.Scalar(number))
         for text in [
             "ad\(scalar)min@example.com", "admin@exam\(scalar)ple.com", "admin@example.com/ho\(scalar)me",
@@ -129,26 +129,18 @@ import Testing
         }
     }
 
-    @Test func `look-alike letters are flagged`() throws {
-        for text in ["\u{430}dmin@example.com", "admin@ex\u{430}mple.com", "admin@x.org/\u{391}dmin"] {
-            #expect(try JID(text).mixesScripts)
-        }
-        for text in [
-            "admin@example.com", "j\u{FC}rgen@example.com", "\u{430}\u{434}\u{43C}\u{438}\u{43D}@example.com",
-        ] {
-            #expect(try !JID(text).mixesScripts)
-        }
+    @Test func `D40 look-alike letters make another address`() throws {
         #expect(try JID("\u{430}dmin@example.com") != JID("admin@example.com"))
     }
 
-    @Test func `directions do not mix in one label`() {
+    @Test func `D40 directions do not mix in one label`() {
         #expect(throws: JIDError.mixedDirections(.localpart)) { try JID("a\u{5D0}@example.com") }
         #expect(throws: JIDError.mixedDirections(.localpart)) { try JID("\u{5D0}a@example.com") }
         #expect(throws: JIDError.notADomain) { try JID("a@\u{5D0}a.com") }
         #expect(throws: Never.self) { try JID("a@\u{5D0}.com") }
     }
 
-    @Test func `each part takes 1023 bytes and no more`() throws {
+    @Test func `D40 each part takes 1023 bytes and no more`() throws {
         let label = String(repeating: "d", count: 1023)
         let eAcute = String(repeating: "\u{E9}", count: 511) + "a"
         for part in [label, eAcute] {
@@ -187,7 +179,7 @@ import Testing
         }
     }
 
-    @Test func `errors name the character by number`() {
+    @Test func `D40 errors name the character by number`() {
         #expect(
             JIDError.forbidden("\u{202E}", .localpart).description
                 == "the localpart contains the forbidden character U+202E")
