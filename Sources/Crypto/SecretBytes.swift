@@ -1,7 +1,7 @@
 // Key memory: wiped when the last reference goes, never printed, never encoded by accident.
 import CSodium
 
-/// Immutable secret bytes on the heap, overwritten with zeros before their memory is freed.
+/// Immutable secret bytes, in locked memory as far as there is any, overwritten with zeros before it is freed.
 ///
 /// Prints as `<secret>` and shows nothing to reflection. Comparison takes constant time.
 public final class SecretBytes: Sendable, Equatable {
@@ -16,8 +16,7 @@ public final class SecretBytes: Sendable, Equatable {
     public init<E: Error>(count: Int, fill: (UnsafeMutableRawBufferPointer) throws(E) -> Void) throws(E) {
         precondition(count >= 0)
         self.count = count
-        base = UnsafeMutableRawPointer.allocate(byteCount: max(count, 1), alignment: 16)
-        base.initializeMemory(as: UInt8.self, repeating: 0, count: max(count, 1))
+        base = LockedMemory.allocate(count)
         try fill(UnsafeMutableRawBufferPointer(start: base, count: count))
     }
 
@@ -38,10 +37,7 @@ public final class SecretBytes: Sendable, Equatable {
         }
     }
 
-    deinit {
-        sodium_memzero(base, count)
-        base.deallocate()
-    }
+    deinit { LockedMemory.deallocate(base, count) }
 
     /// Lends the bytes. The pointer must not outlive `body`.
     @inline(__always)

@@ -55,10 +55,19 @@ enum Terminal {
         }
     }
 
+    /// What the process holds from now on is in no core dump.
+    private static func forbidCoreDump() {
+        var limit = rlimit()
+        getrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &limit)
+        limit.rlim_cur = 0
+        setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &limit)
+    }
+
     /// Asks on the terminal, echo off.
     ///
     /// - Throws: `.usage` where there is no terminal.
     static func secret(_ prompt: String) throws(UserError) -> String {
+        forbidCoreDump()
         let terminal = open("/dev/tty", O_RDWR | O_CLOEXEC)
         guard terminal >= 0 else {
             throw UserError(
@@ -74,6 +83,7 @@ enum Terminal {
 
     /// The password as all of standard input, one line end at its end removed.
     static func passwordFromInput() throws(UserError) -> String {
+        forbidCoreDump()
         var bytes = try input(limit: 4096, what: "password")
         if bytes.last == 0x0a { bytes.removeLast() }
         if bytes.last == 0x0d { bytes.removeLast() }
@@ -90,6 +100,7 @@ enum Terminal {
 
     /// The first line that can be read from a descriptor the caller opened.
     static func line(from descriptor: Int32) throws(UserError) -> String {
+        forbidCoreDump()
         var (typed, byte): ([UInt8], UInt8) = ([], 0)
         while typed.count < 4096 {
             let count = read(descriptor, &byte, 1)

@@ -1,6 +1,7 @@
 // Secrets stay out of text and reflection, and behave as values.
-import IMCrypto
 import Testing
+
+@testable import IMCrypto
 
 @Suite struct SecretBytesTests {
     private struct Failure: Error {}
@@ -43,6 +44,29 @@ import Testing
         #expect(secret.slice(4..<8).bytes == [4, 5, 6, 7])
         #expect(secret.slice(32..<32).count == 0)
         #expect(secret.bytes == Bytes(0..<32))
+    }
+
+    @Test
+    func `D43 more secrets than there is locked memory for, and longer ones, are kept apart all the same`() {
+        let seeds = Array(0..<3 * LockedMemory.slotCount)
+        func content(_ seed: Int) -> Bytes {
+            Bytes((0..<seed % 100).map { UInt8(truncatingIfNeeded: seed &* 31 &+ $0) })
+        }
+        for _ in 0..<3 {
+            let secrets = seeds.map { SecretBytes(content($0)) }
+            for seed in seeds { #expect(secrets[seed].bytes == content(seed)) }
+        }
+    }
+
+    @Test func `D43 memory is zero when it is given out, locked or not`() {
+        for count in [1, 32, 64, 65, 4096] {
+            let memory = LockedMemory.allocate(count)
+            memory.initializeMemory(as: UInt8.self, repeating: 0x41, count: count)
+            LockedMemory.deallocate(memory, count)
+            let next = LockedMemory.allocate(count)
+            #expect(UnsafeRawBufferPointer(start: next, count: count).allSatisfy { $0 == 0 })
+            LockedMemory.deallocate(next, count)
+        }
     }
 
     @Test func `what a fill throws comes through`() {
