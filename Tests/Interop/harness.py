@@ -217,7 +217,7 @@ class Imd:
         """What `imctl receive --json` prints within the time; acknowledged by it."""
         done = self.imctl("receive", "--json", "--timeout", str(seconds), *options, timeout=seconds + 60)
         assert done.returncode in (0, TEMPFAIL), done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        return [json.loads(line) for line in done.stdout.split("\n") if line]  # U+2028 ends no line of JSON
 
     def messages(self, count, seconds=60, *options):
         """The next `count` messages of others, oldest first; fails when fewer come in time."""

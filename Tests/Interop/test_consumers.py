@@ -11,6 +11,8 @@ from faults import Follower, figure, percentile, resident, scaled, warm_up
 from harness import BIN, CANTCREAT, NOINPUT, Api, Imd, until
 
 pytestmark = pytest.mark.faults
+# A debug build, on a machine that does other things beside it.
+SLOWNESS = 3 if BIN.name == "debug" else 1
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def delays(events):
     return [event["seen"] * 1000 - milliseconds(event["at"]) for event in events]
 
 
-def test_a_stopped_reader_costs_nothing_and_gets_everything(server, daemon):
+def test_D46_F11_a_stopped_reader_costs_nothing_and_gets_everything(server, daemon):
     events, rate = scaled(10_000, 100_000), 300
     target = server.user().jid
     log = daemon.root / "slow.jsonl"
@@ -73,7 +75,7 @@ def test_a_stopped_reader_costs_nothing_and_gets_everything(server, daemon):
                 "F11", f"one reader stopped for {events} events: others' p99 {percentile(stopped, 0.99):.0f} ms "
                 f"(without it {percentile(calm, 0.99):.0f} ms), memory {growth:+.1f} MiB, it got all")
             assert growth <= 8
-            assert percentile(stopped, 0.99) <= max(100, 3 * percentile(calm, 0.99))
+            assert percentile(stopped, 0.99) < 20 * SLOWNESS or percentile(stopped, 0.99) < 2 * percentile(calm, 0.99)
     finally:
         slow.send_signal(signal.SIGCONT)
         slow.kill()

@@ -78,7 +78,7 @@ def is_quiet(imd):
 
 @pytest.mark.parametrize(
     "params", [{}, {"consumer": "reader-%"}, {"types": ["undecryptable"]}], ids=["live", "consumers", "not interested"])
-def test_1000_subscribers(imd, other, params, request):
+def test_F12_1000_subscribers(imd, other, params, request):
     """Latencies are from the call that sends a message to the moment a subscriber of the other side has it."""
     until(lambda: is_quiet(imd), 30, "nothing happens any more")
     history = len(events(imd)) if "consumer" in params else 0
@@ -113,7 +113,7 @@ def cramped(server):
         yield imd
 
 
-def test_a_client_above_the_limit_is_told_and_the_others_stay(cramped):
+def test_F12_a_client_above_the_limit_is_told_and_the_others_stay(cramped):
     clients = [Api(cramped) for _ in range(64)]
     try:
         for client in clients:
@@ -134,14 +134,14 @@ def test_a_client_above_the_limit_is_told_and_the_others_stay(cramped):
             client.__exit__()
 
 
-def test_the_soft_limit_of_descriptors_is_raised(server):
+def test_F12_the_soft_limit_of_descriptors_is_raised(server):
     with Imd(server, prefix=["prlimit", "--nofile=256:2048"]) as imd:
         limits = Path(f"/proc/{imd.process.pid}/limits").read_text()
         [line] = [line for line in limits.splitlines() if line.startswith("Max open files")]
         assert line.split()[3:5] == ["2048", "2048"]
 
 
-def test_running_out_of_descriptors_ends_nothing(fresh):
+def test_F12_running_out_of_descriptors_ends_nothing(fresh):
     folder = Path(f"/proc/{fresh.process.pid}/fd")
     with Api(fresh) as old:
         old.call("daemon.status")

@@ -35,7 +35,7 @@ def now():
     return int(time.time() * 1000)
 
 
-def test_a_consumer_whose_events_were_dropped_is_told_which(kept):
+def test_D46_F11_a_consumer_whose_events_were_dropped_is_told_which(kept):
     kept.stop()
     append(kept, LIMIT + 500, now())
     kept.start()
