@@ -96,6 +96,7 @@ let package = Package(
         .testTarget(
             name: "LocalAPITests", dependencies: ["LocalAPI"], exclude: ["Golden"],
             swiftSettings: settings),
+        .testTarget(name: "imctlTests", dependencies: ["imctl", "LocalAPI"], swiftSettings: settings),
         .testTarget(
             name: "imdTests", dependencies: ["imd", "Store", "OMEMO", "XMPP", "IMCrypto", "LocalAPI"],
             swiftSettings: settings),

@@ -71,13 +71,7 @@ public final class Client {
     public func call(_ method: String, _ params: JSONValue, timeout: Double? = 60) throws(UserError)
         -> JSONValue
     {
-        lastID += 1
-        let id = RequestID.integer(lastID)
-        let line = Request(id: id, method: method, params: params).line
-        guard line.count <= maxLineLength + 1 else {
-            throw UserError(.tooLarge, "the request is longer than \(maxLineLength) bytes")
-        }
-        try write(line)
+        let id = try request(method, params)
         let deadline = timeout.map { Deadline(seconds: $0) }
         while let incoming = try next(deadline) {
             switch incoming {
@@ -112,6 +106,47 @@ public final class Client {
             guard let incoming = try next(deadline) else { return nil }
             if case .notification(let method, let params) = incoming { keep(method, params) }
         }
+    }
+
+    /// For programs that look after other descriptors as well: readable when there is something to read.
+    public var descriptor: Int32 { socket }
+
+    /// Sends a request and does not wait: `nextAnswer` has what comes of it. Answers come in the order of requests.
+    ///
+    /// - Throws: `.daemonNotRunning`, `.tooLarge`.
+    public func begin<M: Method>(_: M.Type, _ params: M.Params) throws(UserError) {
+        guard let json = try? JSONValue(encoding: params) else {
+            throw UserError(.internalError, "the parameters of \(M.name) cannot be written")
+        }
+        try request(M.name, json)
+    }
+
+    /// The next answer to what was begun; notifications are kept for `nextNotification`.
+    ///
+    /// - Parameter timeout: in seconds; 0 gives what is there already, nil waits for ever.
+    /// - Returns: nil when the time is over.
+    /// - Throws: `.daemonNotRunning` when imd closed the connection.
+    public func nextAnswer(timeout: Double?) throws(UserError) -> Result<JSONValue, UserError>? {
+        let deadline = timeout.map { Deadline(seconds: $0) }
+        while let incoming = try next(deadline) {
+            switch incoming {
+            case .notification(let method, let params): keep(method, params)
+            case .response(_, let result): return result
+            }
+        }
+        return nil
+    }
+
+    @discardableResult
+    private func request(_ method: String, _ params: JSONValue) throws(UserError) -> RequestID {
+        lastID += 1
+        let id = RequestID.integer(lastID)
+        let line = Request(id: id, method: method, params: params).line
+        guard line.count <= maxLineLength + 1 else {
+            throw UserError(.tooLarge, "the request is longer than \(maxLineLength) bytes")
+        }
+        try write(line)
+        return id
     }
 
     private func keep(_ method: String, _ params: JSONValue) {

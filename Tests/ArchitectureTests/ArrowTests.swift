@@ -85,10 +85,12 @@ struct ArrowTests {
 }
 
 struct HouseTests {
-    @Test func `programs are started for a password and for a key, and nowhere else`() throws {
+    @Test func `programs are started for a password, for a key and as a bot, and nowhere else`() throws {
         try expect(
             ["posix_spawn", "Process()", "popen(", "system(", "execv", "fork("],
-            only: ["imd/Account/Credentials.swift", "imd/Keys/SecretService.swift"])
+            only: [
+                "imd/Account/Credentials.swift", "imd/Keys/SecretService.swift", "imctl/Bot/BotProcess.swift",
+            ])
     }
 
     @Test func `files are made for database, key, lock and what the user names, and nowhere else`() throws {

@@ -10,6 +10,14 @@ public enum EventSubscribe: Method {
     /// What can go wrong.
     public static let errors: [ErrorCode] = [.badAddress, .unknownAccount, .conflict, .storage]
 
+    /// Where a consumer that is new begins.
+    public enum Begin: String, Codable, CaseIterable, Sendable {
+        /// With the oldest event that is kept.
+        case oldest
+        /// With what comes from now on.
+        case newest
+    }
+
     /// From where, and which.
     public struct Params: Documented, Equatable {
         /// Name of a durable consumer.
@@ -24,11 +32,13 @@ public enum EventSubscribe: Method {
         public var chat: String?
         /// How many may be unacknowledged.
         public var window: Int?
+        /// Where a new consumer begins.
+        public var begin: Begin?
 
         /// Parameters from their parts.
         public init(
             consumer: String? = nil, since: Int64? = nil, types: [String]? = nil, account: String? = nil,
-            chat: String? = nil, window: Int? = nil
+            chat: String? = nil, window: Int? = nil, begin: Begin? = nil
         ) {
             self.consumer = consumer
             self.since = since
@@ -36,6 +46,7 @@ public enum EventSubscribe: Method {
             self.account = account
             self.chat = chat
             self.window = window
+            self.begin = begin
         }
 
         /// The members on the wire.
@@ -56,6 +67,10 @@ public enum EventSubscribe: Method {
             .optional(
                 "window", .integer(1...10_000),
                 "how many events a consumer may have unacknowledged before imd waits; default 100"),
+            .optional(
+                "begin", .word(Begin.self),
+                "where a consumer that is new begins: with the oldest event, or after the newest; default oldest"
+            ),
         ]
     }
 
@@ -90,6 +105,8 @@ public enum EventSubscribe: Method {
             guard params.since == nil else {
                 throw UserError(.invalidParams, "\"since\" and \"consumer\" exclude each other")
             }
+        } else if params.begin != nil {
+            throw UserError(.invalidParams, "\"begin\" is for a consumer")
         }
     }
 }

@@ -230,7 +230,7 @@ struct Handlers: Sendable {
             let last = try tx.lastEventNumber()
             if let known = try tx.consumer(name) { return (known.acknowledged, last) }
             // Before the oldest event: `imctl receive` shows what came before anybody listened.
-            let first = try tx.droppedThrough()
+            let first = params.begin == .newest ? last : try tx.droppedThrough()
             try tx.createConsumer(name, at: first, filter: nil, now: now)
             return (first, last)
         }
