@@ -55,12 +55,14 @@ enum Terminal {
         }
     }
 
-    /// What the process holds from now on is in no core dump.
+    /// What the process holds from now on is in no core dump, and in no backtrace of Swift's, which prints memory.
     private static func forbidCoreDump() {
         var limit = rlimit()
         getrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &limit)
         limit.rlim_cur = 0
         setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &limit)
+        guard getenv("SWIFT_BACKTRACE") == nil else { return }
+        for crash in [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP] { signal(crash, SIG_DFL) }
     }
 
     /// Asks on the terminal, echo off.

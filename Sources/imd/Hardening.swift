@@ -12,7 +12,15 @@ enum Hardening {
         else { throw UserError(.internalError, "cannot switch core dumps off", hint: nil) }
         // A client that goes away shows as an error of the write, not as the end of the daemon.
         signal(SIGPIPE, SIG_IGN)
+        forbidBacktrace()
         raiseFileLimit()
+    }
+
+    /// Swift's own handler for crashes prints what registers point to, and the log is no place for keys and texts.
+    /// Who sets SWIFT_BACKTRACE asks for it.
+    private static func forbidBacktrace() {
+        guard getenv("SWIFT_BACKTRACE") == nil else { return }
+        for crash in [SIGQUIT, SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP] { signal(crash, SIG_DFL) }
     }
 
     /// What the process was started with, for what it starts itself: select(2) fails above the usual 1024.
