@@ -85,11 +85,14 @@ struct ArrowTests {
 }
 
 struct HouseTests {
-    @Test func `programs are started for a password, for a key and as a bot, and nowhere else`() throws {
+    @Test func `programs are started for a password, for a key, as a bot and as imd, and nowhere else`()
+        throws
+    {
         try expect(
             ["posix_spawn", "Process()", "popen(", "system(", "execv", "fork("],
             only: [
                 "imd/Account/Credentials.swift", "imd/Keys/SecretService.swift", "imctl/Bot/BotProcess.swift",
+                "imctl/ConfigCommand.swift",
             ])
     }
 
