@@ -13,7 +13,8 @@ struct Imctl: ParsableCommand {
         version: "imctl \(LocalAPI.version)",
         subcommands: [
             AccountCommand.self, SendCommand.self, OutboxCommand.self, ReceiveCommand.self,
-            BotCommand.self, DisplayedCommand.self, UnreadCommand.self, HistoryCommand.self, StatusCommand.self,
+            BotCommand.self, DisplayedCommand.self, UnreadCommand.self, HistoryCommand.self,
+            StatusCommand.self,
             DoctorCommand.self,
             ContactCommand.self, PresenceCommand.self, DeviceCommand.self, EncryptionCommand.self,
             EventsCommand.self, ConsumerCommand.self, CallCommand.self, ConfigCommand.self, SetupCommand.self,

@@ -70,7 +70,8 @@ struct OutboxCommand: ParsableCommand {
                 try Output.json(MessageGet.self, message)
                 continue
             }
-            var line = "\(Output.age(message.at)) \(Output.safe(message.id)) to \(Output.address(message.chat))"
+            var line =
+                "\(Output.age(message.at)) \(Output.safe(message.id)) to \(Output.address(message.chat))"
             if namesAccount { line += " from \(Output.safe(message.account))" }
             let reason = message.reason.map { ": \(Output.safe($0))" } ?? ""
             if let state = message.state { line += " [\(state.rawValue)\(reason)]" }

@@ -33,7 +33,11 @@ struct StatusCommand: ParsableCommand {
 
     func run() throws {
         try checkTimeout(timeout)
-        guard let wait else { return try show(try Daemon.call(DaemonStatus.self, Empty())) }
+        guard let wait else {
+            let status = try Daemon.call(DaemonStatus.self, Empty())
+            if choice.account != nil { _ = try chosen(status) }
+            return try show(status)
+        }
         let label = wait == .online ? "waiting for the connection" : "catching up"
         let (status, isReached) = try Progress.shown(label) { try reach(wait) }
         try show(status)
@@ -57,9 +61,22 @@ struct StatusCommand: ParsableCommand {
     }
 
     private func isCaughtUp(_ status: DaemonStatus.Result) -> Bool {
-        status.accounts.allSatisfy { account in
-            account.catchingUp != true || (choice.account != nil && account.jid != choice.account)
+        status.accounts.allSatisfy { $0.catchingUp != true || !isChosen($0) }
+    }
+
+    /// An address is the same in capital letters (RFC 7622 §3.3); what else is typed differently names no account.
+    private func isChosen(_ account: AccountStatus) -> Bool {
+        choice.account.map { $0.lowercased() == account.jid } ?? true
+    }
+
+    /// - Throws: `.unknownAccount` or `.noAccount` where there is none to speak of.
+    private func chosen(_ status: DaemonStatus.Result) throws -> [AccountStatus] {
+        let accounts = status.accounts.filter(isChosen)
+        guard accounts.isEmpty else { return accounts }
+        if let account = choice.account {
+            throw UserError(.unknownAccount, "no account \(account)", hint: "see: imctl account list")
         }
+        throw UserError(.noAccount, "there is no account", hint: "add one: imctl setup")
     }
 
     private func started(_ moment: Timestamp) -> String {
@@ -67,11 +84,7 @@ struct StatusCommand: ParsableCommand {
     }
 
     private func isOnline(_ status: DaemonStatus.Result) throws -> Bool {
-        let accounts = status.accounts.filter { choice.account == nil || $0.jid == choice.account }
-        guard !accounts.isEmpty else {
-            if let account = choice.account { throw UserError(.unknownAccount, "no account \(account)") }
-            throw UserError(.noAccount, "there is no account", hint: "add one with \"imctl account add\"")
-        }
+        let accounts = try chosen(status)
         for account in accounts where account.state == .failed {
             throw account.reason ?? UserError(.notConnected, "\(account.jid) has failed")
         }
@@ -93,7 +106,7 @@ struct StatusCommand: ParsableCommand {
             )
             if let hint = storage.hint { Output.line("\thint: \(Output.safe(hint))") }
         }
-        for account in status.accounts where choice.account == nil || account.jid == choice.account {
+        for account in status.accounts where isChosen(account) {
             AccountCommand.describe(account)
         }
         if status.accounts.isEmpty { Output.line("no account; add one with \"imctl account add\"") }

@@ -20,7 +20,7 @@ enum Suggestion {
             let names = choices.filter { $0.configuration.shouldDisplay }.map { $0._commandName }
             let command = path.joined(separator: " ")
             return UserError(
-                .usage, "there is no command '\(command) \(argument.prefix(64))'",
+                .usage, "there is no command '\(command) \(String(argument.unicodeScalars.prefix(64)))'",
                 hint: nearest(to: argument, among: names).map { "did you mean: \(command) \($0)" }
                     ?? "see: \(command) --help")
         }

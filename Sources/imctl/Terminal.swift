@@ -104,13 +104,17 @@ enum Terminal {
     static func line(from descriptor: Int32) throws(UserError) -> String {
         forbidCoreDump()
         var (typed, byte): ([UInt8], UInt8) = ([], 0)
-        while typed.count < 4096 {
+        while true {
             let count = read(descriptor, &byte, 1)
+            if count < 0, errno == EINTR { continue }
             if count < 0 {
                 throw UserError(
                     .usage, "descriptor \(descriptor) cannot be read", hint: "open it for reading")
             }
             if count == 0 || byte == 0x0a { break }
+            guard typed.count < 4096 else {
+                throw UserError(.tooLarge, "the passphrase is longer than 4096 bytes")
+            }
             typed.append(byte)
         }
         return try checked(password: typed)

@@ -56,7 +56,8 @@ struct Dispatcher: Sendable {
     private func run(_ request: Request, _ call: Call) async throws -> JSONValue {
         guard let handler = handlers[request.method] else {
             throw UserError(
-                .unknownMethod, "no method \"\(request.method.prefix(64))\"", hint: "see: rpc.discover")
+                .unknownMethod, "no method \"\(String(request.method.unicodeScalars.prefix(64)))\"",
+                hint: "see: rpc.discover")
         }
         return try await handler(request.params, call)
     }

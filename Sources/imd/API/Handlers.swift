@@ -161,25 +161,28 @@ struct Handlers: Sendable {
             let consumers = try await store.read { try $0.consumers() }
             return ConsumerList.Result(consumers: consumers.map(shown))
         }
-        dispatcher.on(ConsumerRewind.self) { params in
-            guard !feed.isConnected(params.name) else {
-                throw UserError(
-                    .conflict, "the consumer \"\(params.name)\" is connected", hint: "end its reader first")
-            }
-            let consumer = try await store.write { tx in
-                guard let consumer = try tx.rewindConsumer(params.name, to: params.number) else {
-                    throw unknown(params.name)
-                }
-                return consumer
-            }
-            return shown(consumer)
-        }
+        dispatcher.on(ConsumerRewind.self) { params in shown(try await rewound(params)) }
         dispatcher.on(ConsumerRemove.self) { params in
             try await store.write { tx in
                 guard try tx.removeConsumer(params.name) else { throw unknown(params.name) }
             }
             feed.remove(consumer: params.name)
             return Empty()
+        }
+    }
+
+    /// Nobody can begin to read as that consumer meanwhile.
+    private func rewound(_ params: ConsumerRewind.Params) async throws -> ConsumerRecord {
+        guard let slot = try? feed.subscribe(consumer: params.name, after: 0) else {
+            throw UserError(
+                .conflict, "the consumer \"\(params.name)\" is connected", hint: "end its reader first")
+        }
+        defer { feed.unsubscribe(slot) }
+        return try await store.write { tx in
+            guard let consumer = try tx.rewindConsumer(params.name, to: params.number) else {
+                throw unknown(params.name)
+            }
+            return consumer
         }
     }
 
@@ -200,8 +203,16 @@ struct Handlers: Sendable {
         let account = try await params.account.asyncMap { try await accounts.find($0).id }
         let filter = EventFilter(
             types: params.types, account: account, chat: try params.chat.map { try JID(parameter: $0) })
-        let (after, last) = try await place(params)
-        let subscriber = try await subscriber(params.consumer, after: after)
+        // The slot first: what an earlier reader acknowledges until it is gone counts.
+        let subscriber = try await subscriber(params.consumer)
+        let (after, last): (Int64, Int64)
+        do {
+            (after, last) = try await place(params)
+        } catch {
+            feed.unsubscribe(subscriber)
+            throw error
+        }
+        if let consumer = params.consumer { feed.acknowledged(after, by: consumer) }
         call.announcements.add(
             EventSubscription(
                 subscriber: subscriber, filter: filter, after: after, last: last,
@@ -211,12 +222,12 @@ struct Handlers: Sendable {
     }
 
     /// A reader that reconnects at once may come before its old connection is gone.
-    private func subscriber(_ consumer: String?, after: Int64) async throws -> EventFeed.Subscriber {
+    private func subscriber(_ consumer: String?) async throws -> EventFeed.Subscriber {
         for _ in 0..<20 {
-            if let subscriber = try? feed.subscribe(consumer: consumer, after: after) { return subscriber }
+            if let subscriber = try? feed.subscribe(consumer: consumer, after: 0) { return subscriber }
             try await Task.sleep(for: .milliseconds(25))
         }
-        return try feed.subscribe(consumer: consumer, after: after)
+        return try feed.subscribe(consumer: consumer, after: 0)
     }
 
     /// Where a subscription starts, and the newest event there is.
