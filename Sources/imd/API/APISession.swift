@@ -6,21 +6,34 @@ import Synchronization
 final class APISession: Sendable {
     let channel: any Channel
     private let state = Mutex(State())
+    private let places: AsyncStream<Void>
+    private let place: AsyncStream<Void>.Continuation
 
     private struct State {
         var isOver = false
-        var requests: Set<Task<[UInt8]?, Never>> = []
+        /// What is to be written, in order; the number of the first of it.
+        var places: [Place] = []
+        var first = 0
         var subscriptions: [Task<Void, Never>] = []
     }
 
-    private enum Output: Sendable {
-        case answer(Task<[UInt8]?, Never>, Announcements)
+    /// A request's place among the answers, or that of a reminder to read on.
+    private struct Place {
+        var request: Task<Void, Never>?
+        var output: Output?
+    }
+
+    private enum Output {
+        case answer([UInt8]?, Announcements)
         case readOn
     }
 
-    init(channel: any Channel) { self.channel = channel }
+    init(channel: any Channel) {
+        self.channel = channel
+        (places, place) = AsyncStream<Void>.makeStream()
+    }
 
-    /// How many requests of one client may be begun and not answered.
+    /// How many requests of one client may be begun and their answers not taken.
     private static let concurrency = 128
 
     /// Returns when the client is gone, or has said all it wants and has all its answers.
@@ -29,84 +42,88 @@ final class APISession: Sendable {
     /// wait for share a commit, and still keep their order.
     func run(_ lines: AsyncStream<[LineBuffer.Line]>, _ dispatcher: Dispatcher) async {
         channel.closeFuture.whenComplete { _ in self.cancel() }
-        let (outputs, output) = AsyncStream<Output>.makeStream()
-        let (places, place) = AsyncStream<Void>.makeStream()
         for _ in 0..<Self.concurrency { place.yield() }
-        async let written: Void = write(outputs, freeing: place)
         var free = places.makeAsyncIterator()
         for await batch in lines {
             for line in batch {
                 await free.next()
-                let turn = Turn()
-                let call = Call(session: self, turn: turn, announcements: Announcements())
-                output.yield(.answer(begin(line, call, dispatcher), call.announcements))
-                await turn.isPassed()
+                let call = Call(session: self, turn: Turn(), announcements: Announcements())
+                begin(line, call, dispatcher)
+                await call.turn.isPassed()
             }
-            output.yield(.readOn)
+            settle(reserve(), .readOn)
         }
-        output.finish()
-        await written
+        // With all places free, the client has taken all answers.
+        for _ in 0..<Self.concurrency { await free.next() }
         for subscription in state.withLock(\.subscriptions) { await subscription.value }
         channel.close(promise: nil)
     }
 
     /// What a client asked for before it went is begun all the same, like a notification; it only waits for nothing.
-    private func begin(
-        _ line: LineBuffer.Line, _ call: Call, _ dispatcher: Dispatcher
-    ) -> Task<[UInt8]?, Never> {
+    private func begin(_ line: LineBuffer.Line, _ call: Call, _ dispatcher: Dispatcher) {
+        let number = reserve()
         let request = Task {
-            defer { call.turn.pass() }
-            return await dispatcher.answer(line, call)
+            let answer = await dispatcher.answer(line, call)
+            settle(number, .answer(answer, call.announcements))
+            call.turn.pass()
         }
         let isOver = state.withLock { state in
-            state.requests.insert(request)
+            if number >= state.first { state.places[number - state.first].request = request }
             return state.isOver
         }
         if isOver { request.cancel() }
-        return request
     }
 
-    /// Waits until the client has taken each answer: one that reads nothing costs no more memory than its requests
-    /// that are begun, and the connection closes behind the last byte.
-    private func write(_ outputs: AsyncStream<Output>, freeing place: AsyncStream<Void>.Continuation) async {
-        for await output in outputs {
-            switch output {
-            case .answer(let request, let announcements):
-                if let line = await request.value {
-                    do {
-                        try await channel.writeAndFlush(APIOutput.bytes(ByteBuffer(bytes: line))).get()
-                    } catch {
-                        cancel()
-                    }
-                }
-                _ = state.withLock { $0.requests.remove(request) }
-                begin(announcements)
-                place.yield()
-            case .readOn:
-                channel.writeAndFlush(APIOutput.readOn, promise: nil)
+    /// - Returns: the number of the next place.
+    private func reserve() -> Int {
+        state.withLock { state in
+            state.places.append(Place())
+            return state.first + state.places.count - 1
+        }
+    }
+
+    /// Writes what is its turn to be written. A client that reads nothing costs no more memory than its requests that
+    /// are begun, and the connection closes behind the last byte: a place is free once its answer was taken.
+    private func settle(_ number: Int, _ output: Output) {
+        state.withLock { state in
+            state.places[number - state.first].output = output
+            while let output = state.places.first?.output {
+                state.places.removeFirst()
+                state.first += 1
+                write(output, &state)
             }
+        }
+    }
+
+    private func write(_ output: Output, _ state: inout State) {
+        switch output {
+        case .answer(let line?, let announcements):
+            let written = channel.writeAndFlush(APIOutput.bytes(ByteBuffer(bytes: line)))
+            written.whenComplete { [place] _ in place.yield() }
+            begin(announcements, &state)
+        case .answer(nil, let announcements):
+            place.yield()
+            begin(announcements, &state)
+        case .readOn: channel.writeAndFlush(APIOutput.readOn, promise: nil)
         }
     }
 
     /// The client is gone: nobody is left who waits for anything.
     private func cancel() {
-        let (requests, subscriptions) = state.withLock { state in
+        let (places, subscriptions) = state.withLock { state in
             state.isOver = true
-            return (state.requests, state.subscriptions)
+            return (state.places, state.subscriptions)
         }
-        for request in requests { request.cancel() }
+        for place in places { place.request?.cancel() }
         for subscription in subscriptions { subscription.cancel() }
     }
 
     /// Nothing overtakes the answer that says where a subscription starts.
-    private func begin(_ announcements: Announcements) {
+    private func begin(_ announcements: Announcements, _ state: inout State) {
         for subscription in announcements.all {
             let task = Task { await subscription.run() }
-            let isOver = state.withLock { state in
-                state.subscriptions.append(task)
-                return state.isOver
-            }
-            if isOver { task.cancel() }
+            state.subscriptions.append(task)
+            if state.isOver { task.cancel() }
         }
     }
 }
