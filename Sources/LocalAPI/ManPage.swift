@@ -68,7 +68,7 @@ public enum ManPage {
         .Er too-large .
         .Ss Stability
         Members may be added to answers and events; ignore those you do not know.
-        None is renamed or changes its type.
+        None is renamed, removed or changes its type, and no parameter becomes required.
         Parameters that a method does not know are errors.
         Times are RFC 3339 in UTC with milliseconds.
         JIDs are bare unless said otherwise.
@@ -185,24 +185,10 @@ private struct Mdoc {
     mutating func objects() {
         macro("Sh", ["OBJECTS"])
         text("Objects that the sections above name.")
-        var seen: Set<String> = []
-        func visit(_ fields: [Field]) {
-            for field in fields {
-                guard case .object(let type) = field.type.innermost, seen.insert("\(type)").inserted else {
-                    continue
-                }
-                macro("Ss", ["\(type)"])
-                self.fields(type.fields, of: "Members")
-                visit(type.fields)
-            }
+        for type in DocumentedObjects.all {
+            macro("Ss", ["\(type)"])
+            fields(type.fields, of: "Members")
         }
-        for method in allMethods { visitMethod(method, visit) }
-        for (_, _, detail) in Event.types { visit(detail.fields) }
-    }
-
-    private func visitMethod<M: Method>(_: M.Type, _ visit: ([Field]) -> Void) {
-        visit(M.Params.fields)
-        visit(M.Result.fields)
     }
 
     mutating func errors() {
@@ -233,7 +219,7 @@ private struct Mdoc {
 
 extension FieldType {
     /// The type with the name of the object it leads to.
-    fileprivate var described: String {
+    var described: String {
         switch self {
         case .object(let type): "object \(type)"
         case .array(let element): "array of \(element.described)"
@@ -242,7 +228,7 @@ extension FieldType {
         }
     }
 
-    fileprivate var innermost: FieldType {
+    var innermost: FieldType {
         switch self {
         case .array(let element), .nullable(let element): element.innermost
         default: self

@@ -12,12 +12,17 @@ public protocol Method: Sendable {
     static var summary: String { get }
     /// The errors this method can answer with, beside `alwaysPossible`.
     static var errors: [ErrorCode] { get }
+    /// One call as the manual shows it; every method has one.
+    static var example: Example<Self>? { get }
     /// Checks what the field types cannot say.
     /// - Throws: the error to answer with; the method is not run.
     static func validate(_ params: Params) throws(UserError)
 }
 
 extension Method {
+    /// None yet.
+    public static var example: Example<Self>? { nil }
+
     /// Nothing more to check.
     public static func validate(_ params: Params) throws(UserError) {}
 

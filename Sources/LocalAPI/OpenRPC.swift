@@ -30,7 +30,16 @@ public enum OpenRPC {
         return [
             "name": .string(M.name), "summary": .string(M.summary), "paramStructure": "by-name",
             "params": .array(params), "result": ["name": "result", "schema": M.Result.schema],
-            "errors": .array(errors),
+            "errors": .array(errors), "examples": .array(example(M.self).map { [$0] } ?? []),
+        ]
+    }
+
+    private static func example<M: Method>(_: M.Type) -> JSONValue? {
+        guard let json = try? M.example?.json(), case .object(let params) = json.params else { return nil }
+        return [
+            "name": .string(M.name),
+            "params": .array(params.map { ["name": .string($0.key), "value": $0.value] }),
+            "result": ["name": "result", "value": json.result],
         ]
     }
 

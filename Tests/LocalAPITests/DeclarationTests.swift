@@ -42,7 +42,9 @@ private func lost(_ old: JSONValue, _ new: JSONValue, _ path: String = "") -> [S
     case (.object(let members), .object):
         return members.flatMap { member -> [String] in
             let path = "\(path)/\(member.key)"
-            guard !["description", "summary", "message", "version"].contains(member.key) else { return [] }
+            guard !["description", "summary", "message", "version", "examples"].contains(member.key) else {
+                return []
+            }
             return new[member.key].map { lost(member.value, $0, path) } ?? [path]
         }
     case (.array(let before), .array(let now)):
@@ -185,5 +187,38 @@ struct DeclarationTests {
 
     @Test func `the manual matches the declarations`() throws {
         try expectGolden(ManPage.render(), "man/imd-api.5")
+        try expectGolden(ReferencePage.render(), "docs/API.md")
+    }
+}
+
+struct ExampleTests {
+    @Test func `every method has an example that says what its declaration allows`() throws {
+        func check<M: LocalAPI.Method>(_: M.Type) throws {
+            let example = try #require(M.example, "\(M.name)")
+            let (params, result) = try example.json()
+            #expect(throws: Never.self, "\(M.name)") { try M.decode(params) }
+            #expect(throws: Never.self, "\(M.name)") { try M.Result.check(result, in: M.name) }
+            #expect(try JSONValue(encoding: M.Params(json: params)) == params, "\(M.name)")
+            #expect(try JSONValue(encoding: M.Result(json: result)) == result, "\(M.name)")
+            let request = try Request(line: Array(example.request().utf8))
+            #expect(request == Request(id: .integer(1), method: M.name, params: params))
+            let answer = try Incoming(line: Array(example.answer().utf8))
+            #expect(answer == .response(.integer(1), .success(result)))
+        }
+        for method in allMethods { try check(method) }
+    }
+
+    @Test func `every type of event has one example that says what its declaration allows`() throws {
+        #expect(Event.examples.map(\.detail.type) == EventType.allCases)
+        for (event, type) in zip(Event.examples, Event.types) {
+            guard case .notification("event", let params) = try Incoming(line: event.line()) else {
+                return #expect(Bool(false), "\(type.type)")
+            }
+            #expect(try Event(json: params) == event)
+            let fields = Set(Event.commonFields.map(\.key) + type.detail.fields.map(\.key))
+            guard case .object(let members) = params else { return #expect(Bool(false)) }
+            #expect(members.allSatisfy { fields.contains($0.key) }, "\(type.type)")
+            #expect(type.detail.fields.allSatisfy { $0.isOptional || params[$0.key] != nil }, "\(type.type)")
+        }
     }
 }
