@@ -94,7 +94,7 @@ let package = Package(
             name: "StoreTests", dependencies: ["Store", "OMEMO", "XMPP", "IMCrypto"],
             exclude: ["Golden"], swiftSettings: settings),
         .testTarget(
-            name: "LocalAPITests", dependencies: ["LocalAPI"], exclude: ["Golden"],
+            name: "LocalAPITests", dependencies: ["LocalAPI"], exclude: ["Golden", "Vectors"],
             swiftSettings: settings),
         .testTarget(name: "imctlTests", dependencies: ["imctl", "LocalAPI"], swiftSettings: settings),
         .testTarget(
