@@ -73,12 +73,15 @@ public struct PresenceDetail: Documented, Equatable {
     public var show: Show
     /// The text beside it.
     public var status: String?
+    /// What it showed before.
+    public var was: Show?
 
     /// From its parts.
-    public init(from: String, show: Show, status: String? = nil) {
+    public init(from: String, show: Show, status: String? = nil, was: Show? = nil) {
         self.from = from
         self.show = show
         self.status = status
+        self.was = was
     }
 
     /// The members on the wire.
@@ -88,6 +91,7 @@ public struct PresenceDetail: Documented, Equatable {
             "show", .word(Show.self),
             "what the contact shows now: of several clients the one with the highest priority"),
         .optional("status", .string, "the text it shows with it"),
+        .optional("was", .word(Show.self), "what it showed before"),
     ]
 }
 

@@ -72,6 +72,7 @@ public let allMethods: [any Method.Type] = [
     EventSubscribe.self, EventAck.self,
     ConsumerList.self, ConsumerRemove.self, ConsumerRewind.self,
     FailureList.self, FailureAdd.self, FailureRemove.self,
+    HookList.self, HookTest.self, HookReplay.self,
     RPCDiscover.self,
 ]
 

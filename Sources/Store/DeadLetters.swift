@@ -74,6 +74,14 @@ extension Transaction {
             "\(Self.selectDeadLetters) WHERE consumer = ? AND number = ?", consumer, number, read: letter)
     }
 
+    /// How many of a consumer wait to be tried again, and how many do not.
+    public func countDeadLetters(of consumer: String) throws(StoreError) -> (waiting: Int, failed: Int) {
+        let counts = try first(
+            "SELECT count(retryAt), count(*) - count(retryAt) FROM deadLetter WHERE consumer = ?", consumer
+        ) { (waiting: Int($0.integer(0)), failed: Int($0.integer(1))) }
+        return counts ?? (0, 0)
+    }
+
     /// - Returns: false if there was none.
     @discardableResult
     public func removeDeadLetter(of consumer: String, number: Int64) throws(StoreError) -> Bool {

@@ -17,8 +17,8 @@ struct Imctl: ParsableCommand {
             StatusCommand.self,
             DoctorCommand.self,
             ContactCommand.self, PresenceCommand.self, DeviceCommand.self, EncryptionCommand.self,
-            EventsCommand.self, ConsumerCommand.self, CallCommand.self, ConfigCommand.self, SetupCommand.self,
-            InternalManCommand.self, InternalAPICommand.self,
+            EventsCommand.self, ConsumerCommand.self, HookCommand.self, CallCommand.self, ConfigCommand.self,
+            SetupCommand.self, InternalManCommand.self, InternalAPICommand.self,
         ])
 }
 

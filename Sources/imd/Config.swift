@@ -21,6 +21,8 @@ struct Config: Equatable, Sendable {
     var keyOrigin = KeyOrigin.file
     /// `[trust]` and `[account."JID".trust]`.
     var trust = TrustSettings()
+    /// `[hook.NAME]`, by name.
+    var hooks: [String: HookOverrides] = [:]
 
     init() {}
 
@@ -74,6 +76,7 @@ struct Config: Equatable, Sendable {
                     keyOrigin = try Self.word(storage, key, inside)
                 }
             case "trust": try trust.read(try Self.table(table, key, fail), fail.inside(key))
+            case "hook": hooks = try [String: HookOverrides](try Self.table(table, key, fail), fail.inside(key))
             case "account": try trust.read(accounts: try Self.table(table, key, fail), fail.inside(key))
             default: throw fail.unknown(key)
             }

@@ -24,9 +24,12 @@ enum Daemon {
         let group = MultiThreadedEventLoopGroup.singleton
         let accounts = Accounts(
             store: store, group: group, config: config, log: log)
+        let hooks = Hooks(
+            store: store, feed: feed, folder: paths.hooks, overrides: config.hooks,
+            environment: ProcessInfo.processInfo.environment, log: log)
         var dispatcher = Dispatcher(log: log)
         Handlers(
-            accounts: accounts, store: store, feed: feed, paths: paths, startedAt: Clock.now()
+            accounts: accounts, store: store, feed: feed, hooks: hooks, paths: paths, startedAt: Clock.now()
         ).register(in: &dispatcher)
         let network = NetworkMonitor(log: log)
         defer { network.close() }
@@ -38,12 +41,14 @@ enum Daemon {
                     .init(service: accounts),
                     .init(
                         service: Retention(store: store, feed: feed, current: current, log: log)),
+                    .init(service: hooks),
                     .init(
                         service: Reload(
                             path: paths.configuration, current: current,
                             apply: { config in
                                 reloaded(config)
                                 await accounts.configure(config)
+                                await hooks.configure(config.hooks)
                             }, log: log)),
                     .init(
                         service: APIServer(

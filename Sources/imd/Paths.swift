@@ -10,6 +10,8 @@ struct Paths: Sendable {
     /// The API socket; its folder is private to the user.
     let socket: SocketPath
 
+    /// The folder of the hooks; need not exist.
+    var hooks: String { (configuration as NSString).deletingLastPathComponent + "/hooks.d" }
     var database: String { data + "/imd.sqlite" }
     var lock: String { data + "/lock" }
     /// The key file, where that is what seals the database.

@@ -12,8 +12,14 @@ struct DispatcherTests {
             store: party.store, group: .singletonMultiThreadedEventLoopGroup, config: Config(),
             log: .init(label: "test"))
         let paths = try Paths(environment: ["HOME": "/home/a", "XDG_RUNTIME_DIR": "/run/a"])
-        Handlers(accounts: accounts, store: party.store, feed: EventFeed(), paths: paths, startedAt: 0)
-            .register(in: &dispatcher)
+        let hooks = Hooks(
+            store: party.store, feed: EventFeed(), folder: party.folder, overrides: [:], environment: [:],
+            log: .init(label: "test"))
+        Handlers(
+            accounts: accounts, store: party.store, feed: EventFeed(), hooks: hooks, paths: paths,
+            startedAt: 0
+        )
+        .register(in: &dispatcher)
         #expect(dispatcher.methods == Set(allMethods.map { $0.name }))
     }
 }

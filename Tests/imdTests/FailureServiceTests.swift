@@ -17,6 +17,9 @@ struct FailureServiceTests {
                 store: party.store, group: .singletonMultiThreadedEventLoopGroup, config: Config(),
                 log: .init(label: "test")),
             store: party.store, feed: EventFeed(),
+            hooks: Hooks(
+                store: party.store, feed: EventFeed(), folder: party.folder + "/hooks.d", overrides: [:],
+                environment: [:], log: .init(label: "test")),
             paths: try Paths(environment: ["HOME": "/home/a", "XDG_RUNTIME_DIR": "/run/a"]), startedAt: 0)
         let account = party.own.account
         try await party.write { tx in

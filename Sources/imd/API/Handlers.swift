@@ -9,6 +9,7 @@ struct Handlers: Sendable {
     let accounts: Accounts
     let store: Store
     let feed: EventFeed
+    let hooks: Hooks
     let paths: Paths
     let startedAt: Int64
 
@@ -19,6 +20,7 @@ struct Handlers: Sendable {
         registerContacts(&dispatcher)
         registerEvents(&dispatcher)
         registerFailures(&dispatcher)
+        registerHooks(&dispatcher)
         registerTrust(&dispatcher)
         registerBackup(&dispatcher)
         dispatcher.on(RPCDiscover.self) { _ in OpenRPC.document }
@@ -161,12 +163,17 @@ struct Handlers: Sendable {
             let consumers = try await store.read { try $0.consumers() }
             return ConsumerList.Result(consumers: consumers.map(shown))
         }
-        dispatcher.on(ConsumerRewind.self) { params in shown(try await rewound(params)) }
+        dispatcher.on(ConsumerRewind.self) { params in
+            let consumer = try await rewound(params)
+            await hooks.changed(consumer: params.name)
+            return shown(consumer)
+        }
         dispatcher.on(ConsumerRemove.self) { params in
             try await store.write { tx in
                 guard try tx.removeConsumer(params.name) else { throw unknown(params.name) }
             }
             feed.remove(consumer: params.name)
+            await hooks.changed(consumer: params.name)
             return Empty()
         }
     }

@@ -61,9 +61,11 @@ extension Account {
     /// The event for a contact, where it is not what the user was told last.
     private func announce(_ contact: JID) -> EventDetail? {
         let now = shown(contact)
-        guard now != announced[contact] ?? OwnPresence(show: .offline) else { return nil }
+        let was = announced[contact] ?? OwnPresence(show: .offline)
+        guard now != was else { return nil }
         announced[contact] = now.show == .offline ? nil : now
-        return .presence(PresenceDetail(from: contact.description, show: now.show, status: now.status))
+        return .presence(
+            PresenceDetail(from: contact.description, show: now.show, status: now.status, was: was.show))
     }
 
     /// What of a contact's clients is shown: the one with the highest priority.
