@@ -20,15 +20,19 @@ final class BotProcess {
     private var input: Int32
     private var output: Int32
     private let keepsInput: Bool
-    private var unwritten: ArraySlice<UInt8> = []
+    private var unwritten: ArraySlice<UInt8>
     /// What it printed and nobody took yet.
     var printed: [UInt8] = []
     private(set) var ending: Ending?
     private var isCondemned = false
 
-    /// - Parameter keepsInput: more may be fed later; otherwise its input ends behind what it is fed first.
+    /// - Parameters:
+    ///   - first: is there when it begins to read; even if we are killed, unless it is longer than a pipe is.
+    ///   - keepsInput: more may be fed later; otherwise its input ends behind that.
     /// - Throws: why it cannot be started.
-    init(_ words: [String], environment: [String], keepsInput: Bool) throws(UserError) {
+    init(
+        _ words: [String], environment: [String], first: [UInt8] = [], keepsInput: Bool
+    ) throws(UserError) {
         let pipes: (input: PipeEnds, output: PipeEnds)
         pipes.input = try PipeEnds()
         do throws(UserError) {
@@ -41,6 +45,9 @@ final class BotProcess {
             close(pipes.input.reading)
             close(pipes.output.writing)
         }
+        for end in [pipes.input.writing, pipes.output.reading] { _ = fcntl(end, F_SETFL, O_NONBLOCK) }
+        let fed = first.withUnsafeBytes { Glibc.write(pipes.input.writing, $0.baseAddress, $0.count) }
+        unwritten = first.dropFirst(max(0, fed))
         do throws(UserError) {
             pid = try Self.spawn(words, environment, pipes.input.reading, pipes.output.writing)
         } catch {
@@ -50,7 +57,7 @@ final class BotProcess {
         }
         (input, output) = (pipes.input.writing, pipes.output.reading)
         self.keepsInput = keepsInput
-        for end in [input, output] { _ = fcntl(end, F_SETFL, O_NONBLOCK) }
+        write()
     }
 
     deinit {

@@ -19,8 +19,8 @@ struct BotRuns: BotWorker {
 
     mutating func take(_ task: BotTask, at now: ContinuousClock.Instant) {
         do throws(UserError) {
-            let process = try BotProcess(settings.words, environment: task.environment, keepsInput: false)
-            process.feed(task.line + [0x0a])
+            let process = try BotProcess(
+                settings.words, environment: task.environment, first: task.line + [0x0a], keepsInput: false)
             runs.append(
                 Run(number: task.number, process: process, timer: BotTimer(now + settings.timeLimit)))
         } catch {
