@@ -51,7 +51,7 @@ bench: ## speed and memory, beside libomemo-c and slixmpp-omemo in the same run
 lint: ## style of the Swift code, the scripts and the manual
 	@scripts/deps test
 	$(SWIFT) format lint --strict --parallel --configuration .swift-format -r Package.swift Sources Tests bench
-	shellcheck .ci/run scripts/* hooks/*
+	shellcheck .ci/run scripts/* hooks/* examples/*.sh
 	cd man && mandoc -T lint *
 
 install: ## binaries, manual and documents below PREFIX (/usr/local) in DESTDIR
