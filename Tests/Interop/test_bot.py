@@ -407,6 +407,7 @@ def test_a_reply_that_is_known_is_not_sent_again_even_if_it_would_be_another(imd
         assert bot.failures() == []
 
 
+@pytest.mark.faults
 def test_killed_at_random_it_handles_everything_in_order_and_answers_once(imd, friend, peer):
     """Handled again is only what was not yet acknowledged."""
     warm_up(imd, peer)
