@@ -4,17 +4,22 @@
     import Glibc
 #endif
 
-/// The place of imd's socket: `$XDG_RUNTIME_DIR/imd/imd.sock`, and nowhere else.
+/// The place of a socket of imd's: `$XDG_RUNTIME_DIR/imd/imd.sock`, beside it those of limited clients, and nowhere
+/// else unless `IMD_SOCKET` names one.
 public struct SocketPath: Equatable, Sendable {
     /// The folder, to be owned by the user alone.
     public var directory: String
+    /// The socket's file in it.
+    public var file: String
     /// The socket in it.
-    public var path: String { directory + "/imd.sock" }
+    public var path: String { directory + "/" + file }
 
-    /// - Parameter runtimeDirectory: the value of `XDG_RUNTIME_DIR`.
+    /// - Parameters:
+    ///   - runtimeDirectory: the value of `XDG_RUNTIME_DIR`.
+    ///   - name: of the socket; others than imd's own are those of `[access.NAME]` in the configuration.
     /// - Throws: `.configuration` if it is unset, not absolute or too long for a socket. There is no fallback: a
     ///   folder that others can write to would let them pose as imd.
-    public init(runtimeDirectory: String?) throws(UserError) {
+    public init(runtimeDirectory: String?, name: String = "imd") throws(UserError) {
         guard let runtimeDirectory, !runtimeDirectory.isEmpty else {
             throw UserError(
                 .configuration, "XDG_RUNTIME_DIR is not set",
@@ -28,18 +33,51 @@ public struct SocketPath: Equatable, Sendable {
         var trimmed = Substring(runtimeDirectory)
         while trimmed.hasSuffix("/") { trimmed.removeLast() }
         directory = trimmed + "/imd"
+        file = name + ".sock"
+        try checkLength("XDG_RUNTIME_DIR")
+    }
+
+    /// - Parameter socket: the value of `IMD_SOCKET`.
+    /// - Throws: `.configuration` if it is not the absolute path of a file, or too long for a socket.
+    public init(socket: String) throws(UserError) {
+        guard socket.hasPrefix("/"), let slash = socket.lastIndex(of: "/"), slash > socket.startIndex,
+            case let name = socket[socket.index(after: slash)...], !["", ".", ".."].contains(name)
+        else {
+            throw UserError(
+                .configuration, "IMD_SOCKET is not the absolute path of a socket",
+                hint: "unset it, or set it to one of imd's sockets")
+        }
+        directory = String(socket[..<slash])
+        file = String(name)
+        try checkLength("IMD_SOCKET")
+    }
+
+    private func checkLength(_ variable: String) throws(UserError) {
         guard path.utf8.count < Self.maxLength else {
             throw UserError(
-                .configuration, "XDG_RUNTIME_DIR is too long for a socket",
+                .configuration, "\(variable) is too long for a socket",
                 hint: "the whole path of the socket has room for \(Self.maxLength - 1) bytes")
         }
     }
 
-    /// The place by this process's environment.
+    /// Another socket in the same folder.
     ///
-    /// - Throws: as `init(runtimeDirectory:)`.
+    /// - Throws: `.configuration` if the name is too long.
+    public func named(_ name: String) throws(UserError) -> SocketPath {
+        var other = self
+        other.file = name + ".sock"
+        try other.checkLength("XDG_RUNTIME_DIR")
+        return other
+    }
+
+    /// The place by this process's environment: what `IMD_SOCKET` names, else below `XDG_RUNTIME_DIR`.
+    ///
+    /// - Throws: as `init(socket:)` and `init(runtimeDirectory:)`.
     public static func current() throws(UserError) -> SocketPath {
-        try SocketPath(runtimeDirectory: getenv("XDG_RUNTIME_DIR").map { String(cString: $0) })
+        if let socket = getenv("IMD_SOCKET").map({ String(cString: $0) }), !socket.isEmpty {
+            return try SocketPath(socket: socket)
+        }
+        return try SocketPath(runtimeDirectory: getenv("XDG_RUNTIME_DIR").map { String(cString: $0) })
     }
 
     /// Size of `sockaddr_un.sun_path`, terminator included.

@@ -86,7 +86,7 @@ public enum ErrorCode: String, Codable, CaseIterable, Sendable {
     case fingerprintMismatch = "fingerprint-mismatch"
     /// The passphrase does not open the file.
     case badPassphrase = "bad-passphrase"
-    /// The server or the contact refused.
+    /// The server or the contact refused, or the socket does not allow it.
     case denied = "denied"
     /// The folder of the socket belongs to somebody else or is open to others.
     case unsafeDirectory = "unsafe-directory"
@@ -176,7 +176,7 @@ public enum ErrorCode: String, Codable, CaseIterable, Sendable {
         case .optedOut: "the contact asked for messages without encryption and nobody has answered"
         case .fingerprintMismatch: "no device of that person has this fingerprint"
         case .badPassphrase: "the passphrase does not open the file"
-        case .denied: "the server or the other side refused"
+        case .denied: "the server or the other side refused, or the socket does not allow it"
         case .unsafeDirectory: "the folder of the socket belongs to somebody else or is open to others"
         case .configuration: "the environment or the configuration file is wrong"
         }

@@ -23,6 +23,8 @@ struct Config: Equatable, Sendable {
     var trust = TrustSettings()
     /// `[hook.NAME]`, by name.
     var hooks: [String: HookOverrides] = [:]
+    /// `[access.NAME]`: the limited sockets.
+    var access: [Access] = []
 
     init() {}
 
@@ -78,6 +80,7 @@ struct Config: Equatable, Sendable {
             case "trust": try trust.read(try Self.table(table, key, fail), fail.inside(key))
             case "hook": hooks = try [String: HookOverrides](try Self.table(table, key, fail), fail.inside(key))
             case "account": try trust.read(accounts: try Self.table(table, key, fail), fail.inside(key))
+            case "access": access = try Access.read(try Self.table(table, key, fail), fail.inside(key))
             default: throw fail.unknown(key)
             }
         }

@@ -13,7 +13,10 @@ enum Daemon {
     static func run(
         _ paths: Paths, _ config: Config, _ log: Logger, reloaded: @escaping @Sendable (Config) -> Void
     ) async throws(UserError) {
-        let inherited = try ListeningSocket.inherited(at: paths.socket)
+        let limited = try config.access.map { access throws(UserError) in
+            (access: access, place: try paths.socket.named(access.name))
+        }
+        let inherited = try ListeningSocket.inherited(at: [paths.socket] + limited.map(\.place))
         let supervisor = Supervisor.inherited()
         try Paths.makePrivate(paths.data)
         try Paths.makePrivate(paths.socket.directory)
@@ -52,12 +55,19 @@ enum Daemon {
                             }, log: log)),
                     .init(
                         service: APIServer(
-                            place: paths.socket, inherited: inherited, dispatcher: dispatcher, group: group,
-                            log: log, onServing: { supervisor.tell("READY=1") })),
+                            place: paths.socket, inherited: inherited[paths.socket.path],
+                            dispatcher: dispatcher, group: group, log: log,
+                            onServing: { supervisor.tell("READY=1") })),
                     .init(
                         service: Watchdog(
                             supervisor: supervisor, store: store, accounts: accounts, feed: feed, log: log)),
-                ],
+                ]
+                    + limited.map { [dispatcher] access, place in
+                        .init(
+                            service: APIServer(
+                                place: place, inherited: inherited[place.path], access: access,
+                                dispatcher: dispatcher, group: group, log: log))
+                    },
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(log)))
         do {
             try await accounts.start()

@@ -100,8 +100,10 @@ final class Imctl {
     /// - Parameters:
     ///   - input: what is on standard input.
     ///   - standardOutput: where to write instead of a file.
+    ///   - environment: what it gets beside `XDG_RUNTIME_DIR`.
     init(
-        _ arguments: [String], _ daemon: FakeDaemon, input: String = "", standardOutput: Int32? = nil
+        _ arguments: [String], _ daemon: FakeDaemon, input: String = "", standardOutput: Int32? = nil,
+        environment: [String: String] = [:]
     ) throws {
         let folder = try temporaryFolder(below: daemon.folder)
         output = folder + "/output"
@@ -110,7 +112,7 @@ final class Imctl {
             fileURLWithPath: try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
         process.executableURL = tests.deletingLastPathComponent().appendingPathComponent("imctl")
         process.arguments = arguments
-        process.environment = ["XDG_RUNTIME_DIR": daemon.folder]
+        process.environment = environment.merging(["XDG_RUNTIME_DIR": daemon.folder]) { own, _ in own }
         try input.write(toFile: folder + "/input", atomically: true, encoding: .utf8)
         process.standardInput = FileHandle(forReadingAtPath: folder + "/input")
         process.standardOutput =

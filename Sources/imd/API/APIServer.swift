@@ -1,4 +1,4 @@
-// Serves the clients of the API socket: every one's uid checked, no more than there is room for.
+// Serves the clients of one socket of the API: every one's uid checked, no more than there is room for.
 import Foundation
 import LocalAPI
 import Logging
@@ -10,6 +10,7 @@ import Synchronization
 struct APIServer: Service {
     private let place: SocketPath
     private let inherited: ListeningSocket?
+    private let limits: LimitedSocket?
     private let dispatcher: Dispatcher
     private let group: any EventLoopGroup
     private let log: Logger
@@ -18,19 +19,22 @@ struct APIServer: Service {
 
     /// - Parameters:
     ///   - inherited: what a service manager handed over; without it a socket is bound at `place`.
+    ///   - access: what its clients may do; nil for everything.
     ///   - onServing: called once clients are answered.
     init(
-        place: SocketPath, inherited: ListeningSocket?, dispatcher: Dispatcher, group: any EventLoopGroup,
-        log: Logger, onServing: @escaping @Sendable () -> Void
+        place: SocketPath, inherited: ListeningSocket?, access: Access? = nil, dispatcher: Dispatcher,
+        group: any EventLoopGroup, log: Logger, onServing: @escaping @Sendable () -> Void = {}
     ) {
         self.onServing = onServing
         self.place = place
         self.inherited = inherited
+        limits = access.map { LimitedSocket($0) }
         self.dispatcher = dispatcher
         self.group = group
         self.log = log
         // The other half is for the database, the accounts, and for telling clients that there is no room.
-        sessions = Sessions(limit: Int(min(4096, Hardening.fileLimit().rlim_cur / 2)))
+        let most = access == nil ? 4096 : LimitedSocket.clients
+        sessions = Sessions(limit: min(most, Int(clamping: Hardening.fileLimit().rlim_cur / 2)))
     }
 
     /// Serves until the daemon shuts down; then the socket is gone, and so are the clients.
@@ -39,9 +43,13 @@ struct APIServer: Service {
         let channel = try await serve(socket)
         log.info("listening", metadata: ["socket": "\(socket.path)", "inherited": "\(socket.isInherited)"])
         onServing()
-        try await withGracefulShutdownHandler {
-            try await channel.closeFuture.get()
-        } onGracefulShutdown: {
+        try await withTaskCancellationHandler {
+            try await withGracefulShutdownHandler {
+                try await channel.closeFuture.get()
+            } onGracefulShutdown: {
+                channel.close(promise: nil)
+            }
+        } onCancel: {  // another service failed
             channel.close(promise: nil)
         }
         socket.remove()
@@ -52,12 +60,13 @@ struct APIServer: Service {
         let dispatcher = dispatcher
         let log = log
         let sessions = sessions
+        let limits = limits
         let channel = try await ServerBootstrap(group: group)
             .childChannelOption(.autoRead, value: false)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelInitializer { channel in
                 Self.checkPeer(channel, log).flatMapThrowing {
-                    let session = APISession(channel: channel)
+                    let session = APISession(channel: channel, limits: limits)
                     guard sessions.add(session) else {
                         log.debug("a client was refused: there are too many")
                         try channel.pipeline.syncOperations.addHandler(RefusalHandler())

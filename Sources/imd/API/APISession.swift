@@ -5,6 +5,8 @@ import Synchronization
 
 final class APISession: Sendable {
     let channel: any Channel
+    /// What the client may do; nil for everything.
+    let limits: LimitedSocket?
     private let state = Mutex(State())
     private let places: AsyncStream<Void>
     private let place: AsyncStream<Void>.Continuation
@@ -28,8 +30,9 @@ final class APISession: Sendable {
         case readOn
     }
 
-    init(channel: any Channel) {
+    init(channel: any Channel, limits: LimitedSocket? = nil) {
         self.channel = channel
+        self.limits = limits
         (places, place) = AsyncStream<Void>.makeStream()
     }
 

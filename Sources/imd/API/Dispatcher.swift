@@ -48,12 +48,22 @@ struct Dispatcher: Sendable {
             let result = try await run(request, call)
             return request.id.map { Response.success($0, result) }
         } catch {
-            let shown = userError(error, in: request.method)
+            var shown = userError(error, in: request.method)
+            if let access = call.session.limits?.access { shown = access.narrow(shown) }
             return request.id.map { Response.failure($0, shown) }
         }
     }
 
+    /// The one way to a method, also for those that one line asks for together: what the client may do is looked at
+    /// here.
     private func run(_ request: Request, _ call: Call) async throws -> JSONValue {
+        guard let limits = call.session.limits else { return try await handle(request, call) }
+        var request = request
+        request.params = try limits.permit(request)
+        return limits.access.narrow(try await handle(request, call), of: request.method)
+    }
+
+    private func handle(_ request: Request, _ call: Call) async throws -> JSONValue {
         guard let handler = handlers[request.method] else {
             throw UserError(
                 .unknownMethod, "no method \"\(String(request.method.unicodeScalars.prefix(64)))\"",

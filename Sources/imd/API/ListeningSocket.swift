@@ -1,4 +1,4 @@
-// The socket that API clients connect to: handed over by a service manager, or bound here.
+// A socket that API clients connect to: handed over by a service manager, or bound here.
 import Foundation
 import Glibc
 import LocalAPI
@@ -18,33 +18,39 @@ struct ListeningSocket: Sendable {
 
     // MARK: Handed over
 
-    /// The socket that the service manager opened for imd, as sd_listen_fds(3) describes; nil where it opened
-    /// none. What imd starts does not see the variables or the descriptor.
+    /// The sockets that the service manager opened for imd, as sd_listen_fds(3) describes, by their paths. What imd
+    /// starts does not see the variables or the descriptors.
+    ///
+    /// Where a socket is says whose it is, not its name in `LISTEN_FDNAMES`: that is where clients find it.
     ///
     /// Call it before other threads read the environment.
     ///
-    /// - Throws: `.configuration` where that is not one Unix stream socket that listens at `place`.
-    static func inherited(at place: SocketPath) throws(UserError) -> ListeningSocket? {
+    /// - Throws: `.configuration` where one is not a Unix stream socket that listens at one of `places`, or two are at
+    ///   one.
+    static func inherited(at places: [SocketPath]) throws(UserError) -> [String: ListeningSocket] {
         let environment = ProcessInfo.processInfo.environment
         for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"] { unsetenv(name) }
         guard environment["LISTEN_PID"].flatMap(pid_t.init) == getpid(), let given = environment["LISTEN_FDS"]
-        else { return nil }
+        else { return [:] }
         guard let count = Int32(given), (0...1024).contains(count) else {
             throw UserError(
                 .configuration, "LISTEN_FDS is not a number of sockets", hint: "see imd(1), ENVIRONMENT")
         }
         let start: Int32 = 3
         for descriptor in start..<start + count { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
-        guard count > 0 else { return nil }
-        guard count == 1 else {
-            throw UserError(
-                .configuration, "\(count) sockets were handed over, and imd has use for one",
-                hint: "leave one ListenStream= in the socket unit")
+        var sockets: [String: ListeningSocket] = [:]
+        for descriptor in start..<start + count {
+            let socket = try ListeningSocket(inherited: descriptor, at: places)
+            guard sockets.updateValue(socket, forKey: socket.path) == nil else {
+                throw UserError(
+                    .configuration, "two sockets were handed over for \(socket.path)",
+                    hint: "leave one ListenStream= for it in the socket units")
+            }
         }
-        return try ListeningSocket(inherited: start, at: place)
+        return sockets
     }
 
-    private init(inherited descriptor: Int32, at place: SocketPath) throws(UserError) {
+    private init(inherited descriptor: Int32, at places: [SocketPath]) throws(UserError) {
         guard Self.option(SO_DOMAIN, of: descriptor) == AF_UNIX,
             Self.option(SO_TYPE, of: descriptor) == Int32(SOCK_STREAM.rawValue),
             Self.option(SO_ACCEPTCONN, of: descriptor) == 1
@@ -55,11 +61,13 @@ struct ListeningSocket: Sendable {
         }
         // The folders on the way may have several names; elsewhere no client would look, and nobody has checked
         // who else can get there.
-        guard let own = Self.path(of: descriptor), let file = Self.file(own), file == Self.file(place.path)
+        guard let own = Self.path(of: descriptor), let file = Self.file(own),
+            let place = places.first(where: { Self.file($0.path) == file })
         else {
+            let paths = places.map(\.path).joined(separator: " or ")
             throw UserError(
-                .configuration, "the socket that was handed over is not at \(place.path)",
-                hint: "the socket unit needs ListenStream=%t/imd/imd.sock")
+                .configuration, "a socket that was handed over is not at \(paths)",
+                hint: "the socket unit needs ListenStream=%t/imd/imd.sock, or NAME.sock of an [access.NAME]")
         }
         self.init(descriptor: descriptor, path: place.path, isInherited: true)
     }
