@@ -20,7 +20,7 @@ fishdir = $(prefix)/share/fish/vendor_completions.d
 # One set of flags for everything that is built for release: another one would compile all of it again.
 RELEASE = -c release --static-swift-stdlib
 
-.PHONY: help build test torture demo bench lint install uninstall deb clean
+.PHONY: help build test torture demo bench docs lint install uninstall deb clean
 
 help: ## list the targets
 	@awk -F ': ## ' '/^[a-z]+: ## / { printf "  make %-9s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,7 @@ test: ## everything: unit tests, oracles, real servers and independent clients, 
 	@scripts/deps build test
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build
+	scripts/docs
 	IMD_BIN_DIR=.build/debug scripts/demo
 	IMD_BIN_DIR=.build/debug .venv/bin/python -m pytest -p no:cacheprovider -q -ra --durations=5 Tests/Interop
 	@$(MAKE) --no-print-directory lint
@@ -57,9 +58,14 @@ bench: ## speed and memory, beside libomemo-c and slixmpp-omemo in the same run
 	@$(MAKE) --no-print-directory build
 	@.venv/bin/python bench/run.py $(ARGS)
 
+docs: ## the pages of LocalAPI, for programs in Swift, in .build/docs
+	@scripts/deps build
+	$(SWIFT) build --target LocalAPI
+	@scripts/docs
+
 lint: ## style of the Swift code, the scripts and the manual
 	@scripts/deps test
-	$(SWIFT) format lint --strict --parallel --configuration .swift-format -r Package.swift Sources Tests bench
+	$(SWIFT) format lint --strict --parallel --configuration .swift-format -r Package.swift Sources Tests bench examples
 	shellcheck .ci/run scripts/* hooks/* examples/*.sh
 	cd man && mandoc -T lint *
 

@@ -80,6 +80,9 @@ let package = Package(
                 "LocalAPI", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings, linkerSettings: staticExecutable),
         .executableTarget(
+            name: "imd-echo", dependencies: ["LocalAPI"], path: "examples/swift-echo", swiftSettings: settings
+        ),
+        .executableTarget(
             name: "imd-bench", dependencies: ["IMCrypto", "OMEMO", "XMPP"], path: "bench/Ratchet",
             swiftSettings: settings),
         .testTarget(

@@ -32,8 +32,7 @@ public final class Client {
     ///
     /// - Throws: `.daemonNotRunning`, or `.unsafeDirectory` if the folder of the socket cannot be trusted.
     public init(_ place: SocketPath) throws(UserError) {
-        try place.check()
-        socket = try Self.connect(place.path)
+        socket = try place.connect()
     }
 
     /// Talks over a connected stream socket, which it then owns.
@@ -43,11 +42,14 @@ public final class Client {
 
     /// Calls a method and waits for its answer.
     ///
-    /// - Parameter timeout: in seconds; nil waits for ever.
+    /// - Parameters:
+    ///   - method: one of the API's, such as `MessageSend.self`.
+    ///   - params: what it is called with.
+    ///   - timeout: in seconds; nil waits for ever.
     /// - Throws: the daemon's error; `.timeout` or `.daemonNotRunning` if no answer came: the call may have been
     ///   carried out all the same.
     public func call<M: Method>(
-        _: M.Type, _ params: M.Params, timeout: Double? = 60
+        _ method: M.Type, _ params: M.Params, timeout: Double? = 60
     ) throws(UserError) -> M.Result {
         let json: JSONValue
         do {
@@ -150,11 +152,7 @@ public final class Client {
     }
 
     private func keep(_ method: String, _ params: JSONValue) {
-        switch method {
-        case "event": waiting.append(.event(params))
-        case "event.caughtUp": waiting.append(.caughtUp(number: params["number"]?.integer ?? 0))
-        default: break
-        }
+        if let notification = Notification(method, params) { waiting.append(notification) }
     }
 
     private func next(_ deadline: Deadline?) throws(UserError) -> Incoming? {
@@ -181,7 +179,7 @@ public final class Client {
             if ready == 0 {
                 if deadline?.isOver ?? false { return false }
             } else if errno != EINTR {
-                throw Self.broken(errno)
+                throw SocketPath.broken(errno)
             }
         }
         while true {
@@ -191,11 +189,9 @@ public final class Client {
                 return true
             }
             if count == 0 {
-                throw UserError(
-                    .daemonNotRunning, "imd closed the connection",
-                    hint: "it was stopped or restarted; look at its log")
+                throw SocketPath.closed
             }
-            if errno != EINTR { throw Self.broken(errno) }
+            if errno != EINTR { throw SocketPath.broken(errno) }
         }
     }
 
@@ -208,43 +204,9 @@ public final class Client {
             if count >= 0 {
                 sent += count
             } else if errno != EINTR {
-                throw Self.broken(errno)
+                throw SocketPath.broken(errno)
             }
         }
-    }
-
-    private static func broken(_ code: Int32) -> UserError {
-        UserError(
-            .daemonNotRunning, "the connection to imd broke: \(SocketPath.describe(code))",
-            hint: "it was stopped or restarted; look at its log")
-    }
-
-    private static func connect(_ path: String) throws(UserError) -> Int32 {
-        let descriptor = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else {
-            throw UserError(.internalError, "cannot make a socket: \(SocketPath.describe(errno))")
-        }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { room in
-            for (index, byte) in path.utf8.prefix(room.count - 1).enumerated() { room[index] = byte }
-        }
-        let result = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        guard result == 0 else {
-            let code = errno
-            close(descriptor)
-            switch code {
-            case ENOENT, ENOTDIR, ECONNREFUSED: throw SocketPath.notRunning
-            case EAGAIN: throw UserError(.busy, "imd has too many connections waiting", hint: "try again")
-            default:
-                throw UserError(.unsafeDirectory, "cannot connect to \(path): \(SocketPath.describe(code))")
-            }
-        }
-        return descriptor
     }
 }
 

@@ -155,7 +155,12 @@ public struct Event: Equatable, Sendable {
 
     /// The notification line of a stored event, without decoding its payload.
     ///
-    /// - Parameter payload: what `EventDetail.payload()` wrote: a JSON object on one line.
+    /// - Parameters:
+    ///   - number: its number.
+    ///   - type: the type's name on the wire.
+    ///   - account: bare JID of the account it concerns.
+    ///   - at: when it happened.
+    ///   - payload: what `EventDetail.payload()` wrote: a JSON object on one line.
     public static func line(
         number: Int64, type: String, account: String?, at: Timestamp, payload: some Collection<UInt8>
     ) -> [UInt8] {

@@ -7,8 +7,10 @@ public struct JSONWriter: Sendable {
 
     private let escapesControls: Bool
 
-    /// - Parameter escapesControls: also write DEL, C1 and bidirectional controls as `\u` escapes, so that the
-    ///   text is safe to show on a terminal. The value is the same either way.
+    /// - Parameters:
+    ///   - escapesControls: also write DEL, C1 and bidirectional controls as `\u` escapes, so that the text is safe to
+    ///     show on a terminal. The value is the same either way.
+    ///   - capacity: how many bytes to make room for.
     public init(escapesControls: Bool = false, reservingCapacity capacity: Int = 256) {
         self.escapesControls = escapesControls
         bytes = []

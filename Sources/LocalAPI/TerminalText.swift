@@ -17,7 +17,9 @@ public enum TerminalText {
         }
     }
 
-    /// - Parameter keepsLines: leave line feeds and tabs as they are; otherwise they are escaped too.
+    /// - Parameters:
+    ///   - text: what somebody else wrote.
+    ///   - keepsLines: leave line feeds and tabs as they are; otherwise they are escaped too.
     /// - Returns: the text with each unsafe character as `\u` and four or more hexadecimal digits.
     public static func escape(_ text: String, keepsLines: Bool) -> String {
         func mustEscape(_ scalar: Unicode.Scalar) -> Bool {
