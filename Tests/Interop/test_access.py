@@ -352,3 +352,33 @@ def test_two_sockets_under_systemd_socket_activate(stopped):
         assert answer(early)["error"]["data"]["code"] == "denied"
     refuses_accounts(stopped)
     stopped.stop()
+
+
+# In a sandbox
+
+
+SANDBOX = """
+set -e
+mount --make-rprivate /
+mount --bind "$1" "$2"
+mount -t tmpfs none "$XDG_RUNTIME_DIR"
+shift
+IMD_SOCKET=$1 "$2" send "$3" "out of the box"
+IMD_SOCKET=$1 "$2" account list || echo "exit status $?"
+"$2" status || echo "exit status $?"
+"""
+
+
+@as_root
+def test_a_program_that_is_given_this_socket_alone_has_no_other_way(limited, friend):
+    until(place(limited, "alert").exists, 10, "the socket is there")
+    box = limited.root / "box"
+    box.mkdir(mode=0o700)
+    (box / "imd").touch()
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", SANDBOX, "sh", place(limited, "alert"), box / "imd", BIN / "imctl",
+         friend.user.jid], env=limited.environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done
+    assert [line for line in done.stdout.splitlines() if line.startswith("exit")] == [
+        f"exit status {NOPERM}", f"exit status {UNAVAILABLE}"]
+    assert friend.messages(1)[0]["body"] == "out of the box"
