@@ -172,24 +172,46 @@ def test_a_writer_that_does_not_come_back_ends_the_signs_of_life(friends):
     with supervised(friends, PATIENCE) as (imd, manager):
         imd.online()
         manager.wait("WATCHDOG=1")
-        tracer = subprocess.Popen(
-            ["strace", "-qq", "-f", "-p", str(imd.process.pid), "-o", "/dev/null", "-e", "trace=pwrite64",
-             "-e", "inject=pwrite64:delay_enter=600s"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            until(lambda: traced(imd.process.pid), 20, "strace is attached")
-            with Api(imd) as api:
-                api.request("message.send", to="nobody@imd.test", body="never stored")
-                until(lambda: "no sign of life" in imd.log(), 3 * PATIENCE, "imd notices")
-                assert "the database" in imd.log()
-                assert manager.signs(2 * PATIENCE) == 0
-        finally:
-            tracer.send_signal(signal.SIGINT)
-            tracer.wait(20)
+        with hanging("pwrite64", imd, "-f", "-p", str(imd.process.pid)), Api(imd) as api:
+            api.request("message.send", to="nobody@imd.test", body="never stored")
+            until(lambda: "no sign of life" in imd.log(), 3 * PATIENCE, "imd notices")
+            assert "the database" in imd.log()
+            assert manager.signs(2 * PATIENCE) == 0
 
 
-def traced(pid):
-    return "TracerPid:\t0\n" not in Path(f"/proc/{pid}/status").read_text()
+def test_a_stream_that_hears_nothing_and_cannot_be_left_ends_the_signs_of_life(friends):
+    with supervised(friends, PATIENCE) as (imd, manager):
+        imd.online()
+        manager.wait("WATCHDOG=1")
+        # The threads that serve sockets.
+        tasks = Path(f"/proc/{imd.process.pid}/task").iterdir()
+        loops = [task.name for task in tasks if (task / "comm").read_text().startswith("NIO-")]
+        assert loops
+        attached = [word for loop in loops for word in ("-p", loop)]
+        with hanging("epoll_wait,epoll_pwait", imd, *attached):
+            until(lambda: "no sign of life" in imd.log(), 4 * PATIENCE, "imd notices")
+            assert f"account {imd.user.jid}" in imd.log() and "the database" not in imd.log()
+            assert manager.signs(2 * PATIENCE) == 0
+
+
+@contextmanager
+def hanging(calls, imd, *threads):
+    """These system calls of these threads do not return."""
+    tracer = subprocess.Popen(
+        ["strace", "-qq", *threads, "-o", "/dev/null", "-e", f"trace={calls}", "-e",
+         f"inject={calls}:delay_enter=600s"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        tasks = Path(f"/proc/{imd.process.pid}/task")
+        until(lambda: any(traced(task) for task in tasks.iterdir()), 20, "strace is attached")
+        yield
+    finally:
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait(20)
+
+
+def traced(task):
+    return "TracerPid:\t0\n" not in (task / "status").read_text()
 
 
 def test_a_stopped_imd_gives_no_sign_of_life(server):
