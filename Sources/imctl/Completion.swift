@@ -21,6 +21,11 @@ extension CompletionKind {
         try client.call(ConsumerList.self, Empty(), timeout: Completion.patience).consumers.map(\.name)
     }
 
+    /// Names of hooks.
+    static let hook = offer { _, client in
+        try client.call(HookList.self, Empty(), timeout: Completion.patience).hooks.map(\.name)
+    }
+
     /// Ids of the devices of the contact that stands on the line, or of ourselves.
     static let device = offer { words, client in
         let devices = try client.call(

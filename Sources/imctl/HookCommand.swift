@@ -42,7 +42,7 @@ struct HookCommand: ParsableCommand {
             abstract: "Run a hook once and print what it prints.",
             discussion:
                 "Without --event and --number it gets a sample message. Exits with 70 if the hook fails.")
-        @Argument(help: "Name of the hook.")
+        @Argument(help: "Name of the hook.", completion: .hook)
         var name: String
         @Option(help: ArgumentHelp("A JSON object to give to it; - reads standard input.", valueName: "json"))
         var event: String?
@@ -83,7 +83,7 @@ struct HookCommand: ParsableCommand {
     struct Failures: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "List the events that hooks failed at.")
-        @Argument(help: "Name of the hook; without it those of all hooks.")
+        @Argument(help: "Name of the hook; without it those of all hooks.", completion: .hook)
         var name: String?
         @Option(help: ArgumentHelp("How many at most, 1 to 1000.", valueName: "n"))
         var limit = 100
@@ -113,7 +113,7 @@ struct HookCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Give a hook events again.",
             discussion: "Without a number: all that it failed at and that are not tried again by themselves.")
-        @Argument(help: "Name of the hook.")
+        @Argument(help: "Name of the hook.", completion: .hook)
         var name: String
         @Argument(help: "Number of one event, also of one it did not fail at.")
         var number: Int64?

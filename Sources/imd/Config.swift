@@ -78,7 +78,8 @@ struct Config: Equatable, Sendable {
                     keyOrigin = try Self.word(storage, key, inside)
                 }
             case "trust": try trust.read(try Self.table(table, key, fail), fail.inside(key))
-            case "hook": hooks = try [String: HookOverrides](try Self.table(table, key, fail), fail.inside(key))
+            case "hook":
+                hooks = try [String: HookOverrides](try Self.table(table, key, fail), fail.inside(key))
             case "account": try trust.read(accounts: try Self.table(table, key, fail), fail.inside(key))
             case "access": access = try Access.read(try Self.table(table, key, fail), fail.inside(key))
             default: throw fail.unknown(key)

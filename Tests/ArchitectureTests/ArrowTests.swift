@@ -85,13 +85,15 @@ struct ArrowTests {
 }
 
 struct HouseTests {
-    @Test func `programs are started for a password, for a key, as hooks, as a bot and as imd, and nowhere else`()
+    @Test
+    func `programs are started for a password, for a key, as hooks, as a bot and as imd, and nowhere else`()
         throws
     {
         try expect(
             ["posix_spawn", "Process()", "popen(", "system(", "execv", "fork("],
             only: [
-                "imd/Account/Credentials.swift", "imd/Keys/SecretService.swift", "imd/Hooks/HookProcess.swift",
+                "imd/Account/Credentials.swift", "imd/Keys/SecretService.swift",
+                "imd/Hooks/HookProcess.swift",
                 "imctl/Bot/BotProcess.swift", "imctl/ConfigCommand.swift",
             ])
     }

@@ -65,6 +65,16 @@ class Scene:
         last = self.alice.call("daemon.status")["lastEvent"]
         return {"number": last - 1}
 
+    def failed(self):
+        return {"number": self.alice.call("failure.list")["failures"][0]["number"]}
+
+    def install_a_hook(self):
+        folder = self.alice.config / "imd/hooks.d"
+        folder.mkdir(mode=0o700, parents=True)
+        (folder / "notify-desktop").write_text("#!/bin/sh\ncat >/dev/null\n")
+        (folder / "notify-desktop").chmod(0o755)
+        until(lambda: self.alice.call("hook.list")["hooks"], 20, "the hook is found")
+
     def wait_for_nobody(self):
         until(lambda: not any(c["connected"] for c in self.alice.call("consumer.list")["consumers"]), 20, "gone")
         return self.numbers()
@@ -88,7 +98,9 @@ STEPS = [
     ("device.list", None), ("device.uri", None), ("device.verify", None), ("device.reset", None),
     ("encryption.get", None), ("encryption.set", None), ("trust.export", None), ("trust.import", None),
     ("event.subscribe", None), ("event.ack", Scene.numbers), ("consumer.list", None),
+    ("failure.add", Scene.numbers), ("failure.list", None), ("failure.remove", Scene.failed),
     ("consumer.rewind", Scene.wait_for_nobody), ("consumer.remove", None),
+    ("hook.list", Scene.install_a_hook), ("hook.test", None), ("hook.replay", None),
     ("device.remove", Scene.lose_a_laptop),
     ("account.disconnect", None), ("outbox.list", Scene.send_offline), ("outbox.cancel", None), ("outbox.retry", None),
     ("account.connect", None), ("device.trust", None),

@@ -129,7 +129,7 @@ def hook(desktop, tmp_path):
     return Hook(desktop, tmp_path)
 
 
-def test_row_d41_hostile_markup_in_body_and_name_is_shown_literally(desktop, hook):
+def test_D41_hostile_markup_in_body_and_name_is_shown_literally(desktop, hook):
     """Threat row 41: what others write is text to the notification daemon, whatever it looks like."""
     names = ["<b>Bob</b>", "<img src=file:///etc/passwd>", "&amp; <a href='x'>y</a>", "-n", "\u202eBob\x1b[31m"]
     (hook.folder / "imctl").write_text("#!/bin/sh\ncat $HOME/contacts\n")
@@ -149,7 +149,7 @@ def test_row_d41_hostile_markup_in_body_and_name_is_shown_literally(desktop, hoo
 
 
 @pytest.mark.parametrize("text", CONTROLS)
-def test_row_d41_control_and_direction_characters_are_made_visible(desktop, hook, text):
+def test_D41_control_and_direction_characters_are_made_visible(desktop, hook, text):
     hook.show(body=text)
     [(_, body)] = desktop.shown()
     assert "\ufffd" in body

@@ -182,7 +182,7 @@ HOSTILE = [
 ]
 
 
-def test_row_d37_no_text_of_a_message_reaches_argv_or_environment(imd, other):
+def test_D37_no_text_of_a_message_reaches_argv_or_environment(imd, other):
     """Threat row 37: what is run is the same whatever a message says; its text is data on standard input."""
     path = add_hook(imd, "record", PYTHON_RECORD, "types=message timeout=60", "/usr/bin/python3")
     hooks(imd)
@@ -209,7 +209,7 @@ def test_row_d37_no_text_of_a_message_reaches_argv_or_environment(imd, other):
     assert not list(imd.root.rglob("x")) and not Path("x").exists()
 
 
-def test_row_f19_a_flood_of_events_and_slow_hooks(imd, other):
+def test_F19_a_flood_of_events_and_slow_hooks(imd, other):
     """Fault row 19: at most 8 children, a bounded queue, no zombies."""
     count = scaled(1000, 10_000)
     for name in ("one", "two", "three"):

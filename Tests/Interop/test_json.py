@@ -24,7 +24,7 @@ ATTACKS = {
 }
 
 
-def test_row_d45_one_connection_lives_through_all_of_it(fresh):
+def test_D45_one_connection_lives_through_all_of_it(fresh):
     with Api(fresh) as api:
         for name, line in ATTACKS.items():
             api.write(line + b"\n")
@@ -33,7 +33,7 @@ def test_row_d45_one_connection_lives_through_all_of_it(fresh):
             assert api.call("daemon.status")["pid"] == fresh.process.pid, name
 
 
-def test_row_d45_an_escaped_nul_is_text_and_finds_nothing(imd):
+def test_D45_an_escaped_nul_is_text_and_finds_nothing(imd):
     with Api(imd) as api:
         assert api.fails("message.get", id="a\0b")["data"]["code"] == "no-such-message"
         assert api.fails("message.send", to="bob@imd.test", body="a\0b")["data"]["code"] == "bad-text"
@@ -58,7 +58,7 @@ def damaged(line, chance):
     return bytes(line).replace(b"\n", b" ")
 
 
-def test_row_f13_a_live_dispatcher_answers_requests_with_random_damage_and_lives(fresh):
+def test_F13_a_live_dispatcher_answers_requests_with_random_damage_and_lives(fresh):
     """Of each line there is at most one answer, and the next whole request is answered at once."""
     chance = random.Random(13)
     methods = [

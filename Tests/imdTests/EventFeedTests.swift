@@ -161,8 +161,10 @@ struct RetentionTests {
         }
         try await append(2500, 0)
         try await append(10, Clock.now())
+        var config = Config()
+        (config.eventDays, config.eventLimit) = (30, 1000)
         let retention = Retention(
-            store: party.store, feed: feed, days: 30, limit: 1000, log: .init(label: "test"))
+            store: party.store, feed: feed, current: CurrentConfig(config), log: .init(label: "test"))
         let running = Task { try await retention.run() }
         defer { running.cancel() }
         try await until { try $0.droppedThrough() == 2500 }

@@ -16,7 +16,8 @@ extension FailureList {
             retryAt: nil,
             event: [
                 "number": .integer(42), "type": "state", "account": .string(Scene.alice),
-                "at": .string(Scene.at(40).description), "chat": .string(Scene.bob), "id": .string(Scene.sent.id),
+                "at": .string(Scene.at(40).description), "chat": .string(Scene.bob),
+                "id": .string(Scene.sent.id),
                 "state": "delivered",
             ])
         return Example(Params(consumer: Scene.consumer.name), Result(failures: [failure]))

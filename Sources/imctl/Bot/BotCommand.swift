@@ -13,7 +13,7 @@ struct BotCommand: ParsableCommand {
             done. Status 75, a signal, too long: it is tried again. Any other status: it is kept, see --failures.
             """)
 
-    @Argument(help: "The bot's name: imd keeps its place under it.")
+    @Argument(help: "The bot's name: imd keeps its place under it.", completion: .consumer)
     var name: String
 
     @Argument(parsing: .postTerminator, help: "What to run, after --; no shell is involved.")
@@ -27,10 +27,12 @@ struct BotCommand: ParsableCommand {
     )
     var json = false
 
-    @Option(help: ArgumentHelp("Only messages of this sender; may be repeated.", valueName: "jid"))
+    @Option(
+        help: ArgumentHelp("Only messages of this sender; may be repeated.", valueName: "jid"),
+        completion: .contact)
     var from: [String] = []
 
-    @Option(help: ArgumentHelp("Only messages of this chat.", valueName: "jid"))
+    @Option(help: ArgumentHelp("Only messages of this chat.", valueName: "jid"), completion: .contact)
     var chat: String?
 
     @Option(help: ArgumentHelp("Only texts that this POSIX extended expression finds.", valueName: "regex"))
