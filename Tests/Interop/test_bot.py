@@ -143,6 +143,7 @@ def test_output_that_is_no_reply_is_kept_as_a_failure_and_nothing_of_it_is_sent(
         assert friend.events(1) == []
 
 
+IDS = ("IMD_ACCOUNT=", "IMD_CHAT=", "IMD_FROM=", "IMD_MESSAGE_ID=", "IMD_EVENT_NUMBER=")
 HOSTILE = ["$(touch x)", ";id", "a\nb\n$(id)", "() { :;}; touch x", "-n", "`id`", "%s%n", "\u202e\u0007"[:1], "'\";"]
 
 
@@ -151,7 +152,7 @@ def test_nothing_of_a_text_reaches_argv_or_environment_and_no_descriptor_leaks(i
     script = """mkdir "$LOG.d" 2>/dev/null; into="$LOG.d/$IMD_EVENT_NUMBER"
         tr '\\0' '\\n' </proc/$$/cmdline >"$into.argv"; tr '\\0' '\\n' </proc/$$/environ | sort >"$into.env"
         ls -l /proc/$$/fd >"$into.fd"; cat >"$into.in"; echo done >"$into.done" """
-    imd.environment["IMD_CANARY"] = "must not pass for an id"
+    imd.environment["IMD_CHAT"] = imd.environment["IMD_MESSAGE_ID"] = "not of this message"
     with Bot(imd, script) as bot:
         for body in HOSTILE:
             say(friend, imd, body)
@@ -165,8 +166,8 @@ def test_nothing_of_a_text_reaches_argv_or_environment_and_no_descriptor_leaks(i
     own, common = [], set()
     for place in places:
         lines = place.with_suffix(".env").read_text().splitlines()
-        own.append({line.split("=")[0]: line.split("=", 1)[1] for line in lines if line.startswith("IMD_")})
-        common.add(tuple(line for line in lines if not line.startswith("IMD_")))
+        own.append({line.split("=")[0]: line.split("=", 1)[1] for line in lines if line.startswith(IDS)})
+        common.add(tuple(line for line in lines if not line.startswith(IDS)))
         descriptors = place.with_suffix(".fd").read_text()
         assert "socket:" not in descriptors and descriptors.count("pipe:") == 2, descriptors
     assert len(common) == 1
@@ -181,6 +182,7 @@ def test_nothing_of_a_text_reaches_argv_or_environment_and_no_descriptor_leaks(i
 def test_an_id_that_a_stranger_made_up_is_not_in_the_environment(imd, friend, peer):
     """A stanza's id is the sender's choice."""
     warm_up(imd, peer)
+    imd.environment["IMD_MESSAGE_ID"] = "not of this message"
     with Bot(imd, 'echo "id=$IMD_MESSAGE_ID" >>"$LOG"') as bot:
         head = f"<message xmlns='jabber:client' to='{imd.user.jid}' type='chat' id='$(touch x)'>"
         peer.do("raw", xml=head + "<body>plain</body></message>")
@@ -311,6 +313,9 @@ def test_what_cannot_work_is_told_at_once(imd):
         done = imd.imctl(*arguments, timeout=20)
         assert done.returncode == status, (arguments, done.stderr)
         assert "imctl: error: " in done.stderr
+    imd.kill()
+    assert imd.imctl("bot", "b", "--", "cat", timeout=20).returncode == UNAVAILABLE
+    imd.start()
     with Bot(imd, ECHO):
         twice = imd.imctl("bot", "bot", "--", "cat", timeout=20)
         assert twice.returncode == CANTCREAT, twice.stderr
@@ -365,6 +370,28 @@ def test_a_command_that_stays_answers_line_by_line(imd, friend):
         assert failure["reason"] == "it did not answer within 2 s" and failure["attempts"] == 2
         assert not alive(str(bot.command)) or bot.stop() == 128 + signal.SIGTERM
     until(lambda: not alive(str(bot.command)), 5, "it is gone with the bot")
+
+
+JSON_LINES = """import json, sys
+for line in sys.stdin:
+    body = json.loads(line)["body"]
+    print(json.dumps([{"body": body[:4]}, {"body": body[4:]}] if len(body) > 4 else []), flush=True)"""
+
+
+def test_a_command_that_stays_can_answer_in_json_and_several_at_a_time(imd, friend):
+    with Bot(imd, JSON_LINES, "--lines", "--json", "--parallel", 4, interpreter="/usr/bin/env python3"):
+        say(friend, imd, "one two", "no", "three four")
+        assert answers(friend, 4) == ["one ", "two", "thre", "e four"]
+
+
+@pytest.mark.parametrize("options", [[], ["--lines"]])
+def test_long_texts_come_and_go_whole(imd, friend, options):
+    """Longer than a pipe holds."""
+    text = "ü" * 30_000 + '"' * 5_000
+    script = "import sys, json\nfor line in sys.stdin: print(json.loads(line)['body'][::-1], flush=True)"
+    with Bot(imd, script, *options, interpreter="/usr/bin/env python3"):
+        friend.ok("send", imd.user.jid, "-", stdin=text)
+        assert answers(friend, 1) == [text[::-1]]
 
 
 def test_it_outlasts_a_restart_of_imd(imd, friend):

@@ -49,6 +49,8 @@ private final class Pattern {
 
 /// What a command finds in its environment beside what imctl has.
 enum BotEnvironment {
+    static let names = ["IMD_ACCOUNT", "IMD_CHAT", "IMD_FROM", "IMD_MESSAGE_ID", "IMD_EVENT_NUMBER"]
+
     /// The ids of a message. What a stranger chose is left out unless it is a plain id.
     static func of(_ message: Message, number: Int64) -> [String] {
         var lines: [String] = []

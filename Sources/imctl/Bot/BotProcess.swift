@@ -190,12 +190,13 @@ final class BotProcess {
         return pid
     }
 
-    /// Our environment, to the byte, without anything that could pass for an id of a message.
+    /// Our environment, to the byte, without what could pass for an id of the message.
     private static func inherited() -> [UnsafeMutablePointer<CChar>?] {
         var lines: [UnsafeMutablePointer<CChar>?] = []
         var place = environ
         while let line = place.pointee {
-            if strncmp(line, "IMD_", 4) != 0 { lines.append(strdup(line)) }
+            let isOurs = BotEnvironment.names.contains { strncmp(line, "\($0)=", $0.utf8.count + 1) == 0 }
+            if !isOurs { lines.append(strdup(line)) }
             place += 1
         }
         return lines
