@@ -90,6 +90,7 @@ def test_a_timeout_says_how_far_it_came_and_the_message_still_goes_out(alice, co
     assert done.returncode == TEMPFAIL and "server" in done.stderr and done.stdout.strip(), done
     assert contact.next("message")["body"] == "no receipt"
     alice.ok("account", "disconnect", alice.user.jid)
+    assert len(alice.told("account", state="offline")) == 1
     done = alice.imctl("send", contact.user.jid, "later", "--wait", "server", "--timeout", "1")
     assert done.returncode == TEMPFAIL and "queued" in done.stderr, done
     message_id = done.stdout.strip()

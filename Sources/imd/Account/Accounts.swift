@@ -109,7 +109,10 @@ actor Accounts {
         let id = account.id
         try await changing { accounts in
             try await accounts.store.write { try $0.setEnabled(isEnabled, account: id) }
-            if isEnabled { await account.start() } else { await account.stop() }
+            guard !isEnabled else { return await account.start() }
+            let wasOffline = await account.phase == .offline
+            await account.stop()
+            if !wasOffline { await account.append(.account(AccountDetail(state: .offline))) }
         }
     }
 
