@@ -26,7 +26,7 @@ struct NamedSocketTests {
         let listener = try listen(on: place.path)
         defer { close(listener) }
         let imctl = try Imctl(
-            ["consumer", "remove", "c"], daemon, environment: ["IMD_SOCKET": place.path])
+            ["consumer", "remove", "--yes", "c"], daemon, environment: ["IMD_SOCKET": place.path])
         var descriptor = pollfd(fd: listener, events: Int16(POLLIN), revents: 0)
         try #require(poll(&descriptor, 1, 20_000) == 1)
         let peer = Peer(Glibc.accept(listener, nil, nil))
@@ -39,7 +39,7 @@ struct NamedSocketTests {
             mkdir(daemon.folder + "/open", 0o700)
             chmod(daemon.folder + "/open", 0o755)
             let imctl = try Imctl(
-                ["consumer", "remove", "c"], daemon, environment: ["IMD_SOCKET": path])
+                ["consumer", "remove", "--yes", "c"], daemon, environment: ["IMD_SOCKET": path])
             #expect(imctl.status() == status, "\(path)")
             #expect(imctl.diagnosed.contains("hint: "), "\(imctl.diagnosed)")
         }

@@ -70,7 +70,7 @@ struct HookSettingsTests {
             try Config(text: "[hook.mail]\n\(line)\n", path: "config.toml")
         }
         #expect(error?.code == .configuration)
-        #expect(error?.message.hasPrefix("config.toml:2: ") == true)
+        #expect(error?.message.hasPrefix("config.toml:2:1: ") == true)
     }
 
     @Test func `the wait doubles up to an hour`() {
