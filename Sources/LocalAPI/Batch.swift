@@ -41,7 +41,7 @@ public enum RequestLine: Equatable, Sendable {
 public let maxBatchLength = 1000
 
 /// Once the answers of a batch are longer together, in bytes, the requests that follow are not begun.
-public let maxBatchAnswerLength = 16_777_216
+public let maxBatchAnswerLength = 4_194_304
 
 extension Response {
     /// The line for the answers of a batch, line feed included.

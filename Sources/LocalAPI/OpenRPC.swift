@@ -3,16 +3,14 @@
 /// Builds the OpenRPC document that `rpc.discover` serves.
 public enum OpenRPC {
     /// The whole document.
-    public static var document: RPCDiscover.Result {
-        RPCDiscover.Result(
-            openrpc: "1.3.2",
-            info: [
-                "title": "imd", "version": .string(LocalAPI.version),
-                "description": "Local API of imd, an XMPP and OMEMO messaging daemon. See imd-api(5).",
-            ],
-            methods: allMethods.map { method($0) },
-            events: Event.types.map { event($0.type, $0.summary, $0.detail) })
-    }
+    public static let document = RPCDiscover.Result(
+        openrpc: "1.3.2",
+        info: [
+            "title": "imd", "version": .string(LocalAPI.version),
+            "description": "Local API of imd, an XMPP and OMEMO messaging daemon. See imd-api(5).",
+        ],
+        methods: allMethods.map { method($0) },
+        events: Event.types.map { event($0.type, $0.summary, $0.detail) })
 
     private static func method<M: Method>(_: M.Type) -> JSONValue {
         let params = M.Params.fields.map { field -> JSONValue in

@@ -363,6 +363,11 @@ extension Migrations {
         CREATE INDEX deadLetterByRetry ON deadLetter (consumer, retryAt) WHERE retryAt IS NOT NULL;
         """
 
-    /// The row of the last message of the chat that somebody has read.
-    fileprivate static let readThrough = "ALTER TABLE chat ADD COLUMN readThrough INTEGER;"
+    /// The row of the last message of the chat that somebody has read; what was there before counts as read.
+    fileprivate static let readThrough = """
+        ALTER TABLE chat ADD COLUMN readThrough INTEGER;
+        INSERT INTO chat (account, jid, readThrough)
+          SELECT account, chat, max(id) FROM message WHERE true GROUP BY account, chat
+          ON CONFLICT DO UPDATE SET readThrough = excluded.readThrough;
+        """
 }

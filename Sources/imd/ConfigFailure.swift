@@ -29,7 +29,9 @@ struct ConfigFailure {
     /// The first line that gives the key a value, or begins its table.
     private func place(of wanted: [String]) -> String {
         var header: [String] = []
-        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+            .enumerated()
+        {
             let content = line.drop { $0 == " " || $0 == "\t" }
             let column = line.utf8.count - content.utf8.count + 1
             let isHeader = content.first == "["

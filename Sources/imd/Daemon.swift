@@ -37,38 +37,28 @@ enum Daemon {
         let network = NetworkMonitor(log: log)
         defer { network.close() }
         Task { for await _ in network.changes { await accounts.networkChanged() } }
-        let services = ServiceGroup(
-            configuration: ServiceGroupConfiguration(
-                // Shut down from the last to the first.
-                services: [
-                    .init(service: accounts),
-                    .init(
-                        service: Retention(store: store, feed: feed, current: current, log: log)),
-                    .init(service: hooks),
-                    .init(
-                        service: Reload(
-                            path: paths.configuration, current: current,
-                            apply: { config in
-                                reloaded(config)
-                                await accounts.configure(config)
-                                await hooks.configure(config.hooks)
-                            }, log: log)),
-                    .init(
-                        service: APIServer(
-                            place: paths.socket, inherited: inherited[paths.socket.path],
-                            dispatcher: dispatcher, group: group, log: log,
-                            onServing: { supervisor.tell("READY=1") })),
-                    .init(
-                        service: Watchdog(
-                            supervisor: supervisor, store: store, accounts: accounts, feed: feed, log: log)),
-                ]
-                    + limited.map { [dispatcher] access, place in
-                        .init(
-                            service: APIServer(
-                                place: place, inherited: inherited[place.path], access: access,
-                                dispatcher: dispatcher, group: group, log: log))
-                    },
-                gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(log)))
+        let retention = Retention(store: store, feed: feed, current: current, log: log)
+        let reload = Reload(
+            path: paths.configuration, current: current,
+            apply: { config in
+                reloaded(config)
+                await hooks.configure(config.hooks)
+                await accounts.configure(config)
+                await retention.prune()
+            }, log: log)
+        let server = APIServer(
+            place: paths.socket, inherited: inherited[paths.socket.path], dispatcher: dispatcher,
+            group: group,
+            log: log, onServing: { supervisor.tell("READY=1") })
+        let watchdog = Watchdog(
+            supervisor: supervisor, store: store, accounts: accounts, feed: feed, log: log)
+        let others = limited.map { [dispatcher] access, place in
+            APIServer(
+                place: place, inherited: inherited[place.path], access: access, dispatcher: dispatcher,
+                group: group, log: log)
+        }
+        // Shut down from the last to the first.
+        let services = serviceGroup([accounts, retention, hooks, reload, server, watchdog] + others, log)
         do {
             try await accounts.start()
             try await services.run()
@@ -82,6 +72,13 @@ enum Daemon {
         }
         extend(lock)
         log.info("stopped")
+    }
+
+    private static func serviceGroup(_ services: [any Service], _ log: Logger) -> ServiceGroup {
+        ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: services.map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint],
+                logger: quiet(log)))
     }
 
     private static func open(

@@ -48,7 +48,9 @@ struct Reload: Service {
             await apply(config)
             log.notice("the configuration was read again")
         } catch {
-            log.error("the configuration stays as it was", metadata: ["error": "\(error.message)"])
+            log.error(
+                "the configuration stays as it was",
+                metadata: ["error": "\(error.message)", "hint": "\(error.hint ?? "-")"])
         }
     }
 }

@@ -35,6 +35,7 @@ struct Watchdog: Service {
             // The manager's clock stands still, too, while the machine is suspended.
             do { try await Task.sleep(for: pause, clock: .suspending) } catch { return }
             let silent = await silent(since: interval, within: interval / 2)
+            if Task.isCancelled { return }
             if silent.isEmpty {
                 supervisor.tell("WATCHDOG=1")
                 pause = interval

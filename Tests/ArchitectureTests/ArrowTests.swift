@@ -44,7 +44,8 @@ struct ArrowTests {
         "imctl": ["LocalAPI", "ArgumentParser"],
         "imd": [
             "CLinux", "CQRencode", "IMCrypto", "XMPP", "OMEMO", "Store", "LocalAPI", "NIOCore", "NIOPosix",
-            "NIOSSL", "NIOTLS", "NIOConcurrencyHelpers", "Crypto", "SwiftASN1", "Logging", "ServiceLifecycle", "UnixSignals",
+            "NIOSSL", "NIOTLS", "NIOConcurrencyHelpers", "Crypto", "SwiftASN1", "Logging", "ServiceLifecycle",
+            "UnixSignals",
             "ArgumentParser",
             "TOMLKit",
         ],

@@ -169,16 +169,18 @@ def test_a_status_bar_sees_a_number_and_no_chat(limited, friend):
 
 
 def test_a_reader_gets_messages_at_a_place_of_its_own(limited, friend):
-    friend.ok("send", limited.user.jid, "one", "--wait", "server")
+    friend.ok("send", limited.user.jid, "before anybody read here", "--wait", "delivered")
     with Limited(limited, "reader") as reader:
         for params in ({"consumer": "imctl"}, {"types": ["security"]}, {"types": ["message", "account"]}, {"types": []}):
             refuse(reader, "event.subscribe", **params)
         assert reader.call("event.subscribe")["consumer"] == "reader"
+        friend.ok("send", limited.user.jid, "one", "--wait", "server")
         event = reader.event()
         assert (event["type"], event["body"]) == ("message", "one")
         refuse(reader, "event.ack", consumer="imctl", number=event["number"])
         reader.call("event.ack", consumer="reader", number=event["number"])
-    assert limited.messages(1)[0]["body"] == "one", "the place of others is where it was"
+    shown = [message["body"] for message in limited.messages(2)]
+    assert shown == ["before anybody read here", "one"], "the place of others is where it was"
 
 
 def test_which_accounts_there_are_is_not_told(archive, friend):

@@ -92,8 +92,16 @@ final class FakeDaemon {
 }
 
 /// imctl as it was built beside this test.
+///
+/// COMPAT: Foundation's `Process` (Swift 6.3) reads beyond the end of a buffer while it lists the open descriptors, and
+/// there are thousands while all tests run.
 final class Imctl {
-    private let process = Process()
+    /// Not in Swift's Glibc.
+    private typealias CloseFrom =
+        @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, Int32) -> Int32
+
+    private var pid: pid_t = 0
+    private var ending: Int32?
     private let output: String
     private let errors: String
 
@@ -110,40 +118,56 @@ final class Imctl {
         errors = folder + "/errors"
         let tests = URL(
             fileURLWithPath: try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
-        process.executableURL = tests.deletingLastPathComponent().appendingPathComponent("imctl")
-        process.arguments = arguments
-        process.environment = environment.merging(["XDG_RUNTIME_DIR": daemon.folder]) { own, _ in own }
+        let program = tests.deletingLastPathComponent().appendingPathComponent("imctl").path
+        let environment = environment.merging(["XDG_RUNTIME_DIR": daemon.folder]) { own, _ in own }
         try input.write(toFile: folder + "/input", atomically: true, encoding: .utf8)
-        process.standardInput = FileHandle(forReadingAtPath: folder + "/input")
-        process.standardOutput =
-            standardOutput.map { FileHandle(fileDescriptor: $0, closeOnDealloc: false) } ?? Self.file(output)
-        process.standardError = Self.file(errors)
-        try process.run()
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, folder + "/input", O_RDONLY, 0)
+        if let standardOutput {
+            posix_spawn_file_actions_adddup2(&actions, standardOutput, 1)
+        } else {
+            posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT, 0o600)
+        }
+        posix_spawn_file_actions_addopen(&actions, 2, errors, O_WRONLY | O_CREAT, 0o600)
+        // What other tests have open without O_CLOEXEC is not for imctl.
+        let closeFrom = try #require(dlsym(nil, "posix_spawn_file_actions_addclosefrom_np"))
+        _ = unsafeBitCast(closeFrom, to: CloseFrom.self)(&actions, 3)
+        let words = ([program] + arguments).map { strdup($0) } + [nil]
+        let variables = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
+        defer { for text in words + variables { free(text) } }
+        try #require(posix_spawn(&pid, program, &actions, nil, words, variables) == 0)
     }
 
     deinit { kill() }
 
-    private static func file(_ path: String) -> FileHandle? {
-        FileManager.default.createFile(atPath: path, contents: nil) ? FileHandle(forWritingAtPath: path) : nil
-    }
-
     /// Its exit status; nil if it had to be killed.
     func status(within seconds: Double = 20) -> Int32? {
         let deadline = Date(timeIntervalSinceNow: seconds)
-        while process.isRunning {
+        while isRunning {
             guard Date() < deadline else {
                 kill()
                 return nil
             }
             usleep(5000)
         }
-        return process.terminationReason == .exit ? process.terminationStatus : nil
+        // The lower seven bits are those of a signal.
+        return ending.flatMap { $0 & 0x7f == 0 ? $0 >> 8 & 0xff : nil }
+    }
+
+    private var isRunning: Bool {
+        var status: Int32 = 0
+        if ending == nil, waitpid(pid, &status, WNOHANG) == pid { ending = status }
+        return ending == nil
     }
 
     func kill() {
-        guard process.isRunning else { return }
-        Glibc.kill(process.processIdentifier, SIGKILL)
-        process.waitUntilExit()
+        guard pid > 0, isRunning else { return }
+        Glibc.kill(pid, SIGKILL)
+        var status: Int32 = 0
+        waitpid(pid, &status, 0)
+        ending = status
     }
 
     var printed: String { (try? String(contentsOfFile: output, encoding: .utf8)) ?? "" }

@@ -35,7 +35,7 @@ import Testing
                 "0003 versions, trust, sealing 9f9cf971a12680bb",
                 "0004 what waits for later c1f913fe33a8cb97",
                 "0005 dead letters 64d52a9af6c9f3f1",
-                "0006 what was read a4cf8a699f75b2be",
+                "0006 what was read c9c78df5f6dba9cb",
             ])
     }
 

@@ -105,7 +105,9 @@ struct AccessTests {
     @Test func `events are messages, and come by its own consumer`() throws {
         let access = try access(.receive)
         let params = try access.permit("event.subscribe", [:])
-        #expect(params == ["consumer": "alert", "types": ["message", "undecryptable", "gap"]])
+        #expect(
+            params == ["consumer": "alert", "types": ["message", "undecryptable", "gap"], "begin": "newest"])
+        #expect(try access.permit("event.subscribe", ["begin": "oldest"])["begin"] == "newest")
         #expect(code { _ = try access.permit("event.subscribe", ["types": ["message"]]) } == nil)
         let wrong: [JSONValue] = [
             ["types": ["message", "security"]], ["types": []], ["types": "state"], ["consumer": "imctl"],

@@ -100,7 +100,9 @@ actor EventReading {
                 if isOver { return }
             } catch {
                 failure = error
-                close()  // whoever waits for an event learns of it
+                // Whoever waits for an event, or for another connection, learns of it.
+                connecting?.cancel()
+                close()
                 return
             }
         }
@@ -118,6 +120,7 @@ actor EventReading {
     private func connected() async throws -> Link {
         while true {
             try Task.checkCancellation()
+            if let failure { throw failure }
             if let link { return link }
             let attempt = connecting ?? Task { try await connect() }
             connecting = attempt

@@ -109,8 +109,8 @@ struct LinkState: Sendable {
             output.take(unwritten.map(\.line))
             unwritten = []
         }
-        // One more than the window: the mark that all old events have come.
-        return (waiting <= window, isClosing, nearest)
+        // One more than the window: the mark that all old events have come. An answer may lie behind more.
+        return (waiting <= window || !calls.isEmpty, isClosing, nearest)
     }
 
     mutating func end(

@@ -13,6 +13,8 @@ final class APISession: Sendable {
 
     private struct State {
         var isOver = false
+        /// Bytes of answers that the client has not taken.
+        var untaken = 0
         /// What is to be written, in order; the number of the first of it.
         var places: [Place] = []
         var first = 0
@@ -50,6 +52,7 @@ final class APISession: Sendable {
         for await batch in lines {
             for line in batch {
                 await free.next()
+                await drain(&free)
                 let call = Call(session: self, turn: Turn(), announcements: Announcements())
                 begin(line, call, dispatcher)
                 await call.turn.isPassed()
@@ -60,6 +63,19 @@ final class APISession: Sendable {
         for _ in 0..<Self.concurrency { await free.next() }
         for subscription in state.withLock(\.subscriptions) { await subscription.value }
         channel.close(promise: nil)
+    }
+
+    /// A client that does not read its answers gets none made beyond this, in bytes.
+    private static let maxUntaken = 1 << 20
+
+    /// Waits until most of the answers are taken. All places but our own are free when all of them are.
+    private func drain(_ free: inout AsyncStream<Void>.Iterator) async {
+        var borrowed = 0
+        while borrowed < Self.concurrency - 1, state.withLock({ $0.untaken > Self.maxUntaken }) {
+            await free.next()
+            borrowed += 1
+        }
+        for _ in 0..<borrowed { place.yield() }
     }
 
     /// What a client asked for before it went is begun all the same, like a notification; it only waits for nothing.
@@ -101,8 +117,12 @@ final class APISession: Sendable {
     private func write(_ output: Output, _ state: inout State) {
         switch output {
         case .answer(let line?, let announcements):
+            state.untaken += line.count
             let written = channel.writeAndFlush(APIOutput.bytes(ByteBuffer(bytes: line)))
-            written.whenComplete { [place] _ in place.yield() }
+            written.whenComplete { [self] _ in
+                self.state.withLock { $0.untaken -= line.count }
+                place.yield()
+            }
             begin(announcements, &state)
         case .answer(nil, let announcements):
             place.yield()

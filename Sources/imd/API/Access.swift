@@ -96,7 +96,8 @@ struct Access: Equatable, Sendable {
         case .array(let types)? where !types.isEmpty && types.allSatisfy(Self.messageEvents.contains): break
         default: throw denied("events that are not about messages that came")
         }
-        return params
+        // What came before somebody gave it the socket is not for it.
+        return params.with("begin", .string("newest"))
     }
 
     private func expectOwnConsumer(_ consumer: JSONValue?) throws(UserError) {

@@ -96,8 +96,9 @@ extension Transaction {
         let isFull = events.count == limit
         let through = isFull ? events.last?.number ?? after : max(after, try lastEventNumber())
         let accounts = events.contains { $0.account != nil } ? try accountJIDs() : [:]
-        var page = EventPage(numbers: events.map(\.number), through: through, isFull: isFull)
-        for event in events {
+        let shown = events.filter(filter.shows)
+        var page = EventPage(numbers: shown.map(\.number), through: through, isFull: isFull)
+        for event in shown {
             page.lines.writeBytes(event.line(account: event.account.flatMap { accounts[$0] }))
         }
         return page

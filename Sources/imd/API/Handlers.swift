@@ -209,7 +209,8 @@ struct Handlers: Sendable {
     ) async throws -> EventSubscribe.Result {
         let account = try await params.account.asyncMap { try await accounts.find($0).id }
         let filter = EventFilter(
-            types: params.types, account: account, chat: try params.chat.map { try JID(parameter: $0) })
+            types: params.types, account: account, chat: try params.chat.map { try JID(parameter: $0) },
+            incomingOnly: call.session.limits != nil)
         // The slot first: what an earlier reader acknowledges until it is gone counts.
         let subscriber = try await subscriber(params.consumer)
         let (after, last): (Int64, Int64)

@@ -10,6 +10,10 @@ struct EventFilter: Hashable, Sendable {
     var types: [String]?
     var account: Int64?
     var chat: JID?
+    /// Not what we sent on other devices.
+    var incomingOnly = false
+
+    func shows(_ event: EventRecord) -> Bool { !incomingOnly || event.message?.direction != .out }
 }
 
 extension Transaction {

@@ -31,7 +31,7 @@ struct Retention: Service {
     }
 
     /// What a full disk or the like prevents now is done the next time.
-    private func prune() async {
+    func prune() async {
         let config = current.value
         let before = Clock.now() - Int64(config.eventDays) * 86_400_000
         do {

@@ -14,7 +14,7 @@ extension Account {
         label = config.deviceLabel
         policies = Policies(config.trust)
         _ = await releaseHeld(in: nil)
-        if isRenamed, isOnline { try? await publishDevice() }
+        if isRenamed, isOnline { Task { try? await publishDevice() } }
     }
 
     // MARK: Decisions in a file
