@@ -1,6 +1,6 @@
 """Measures imd beside what it is compared with, in one run on one machine, and prints a table (make bench).
 
-usage: run.py [--quick] [send] [api] [throughput] [ratchet] [idle]      without names: all
+usage: run.py [--quick] [send] [api] [hook] [throughput] [ratchet] [idle]      without names: all
 
 Everything runs on loopback. The peers: a C program on libomemo-c, a C program that does imctl's socket exchange, and
 slixmpp-omemo and go-sendxmpp through the same kind of server.
@@ -159,6 +159,35 @@ def measure_api(tools):
             row(f"{window} at a time", f"{best:.0f} calls/s", aim)
 
 
+def measure_hook(_):
+    section("A hook (bash) that writes down when it runs")
+    count = 20 if quick else 100
+    with Prosody(["a", "b"]) as server:
+        one, two = pair(server)
+        try:
+            times = two.root / "times"
+            folder = two.config / "imd/hooks.d"
+            folder.mkdir(mode=0o700, parents=True)
+            (folder / "clock").write_text(f"#!/bin/bash\necho $EPOCHREALTIME >>'{times}'\n")
+            (folder / "clock").chmod(0o755)
+            two.call("hook.list")
+            delays = []
+            with Api(two) as api:
+                api.call("event.subscribe", types=["message"])
+                for number in range(count):
+                    one.ok("send", two.user.jid, f"{number}")
+                    api.event("message")
+                    seen = time.time()
+                    until(lambda: times.exists() and len(times.read_text().splitlines()) > number, 30, "a run")
+                    delays.append((float(times.read_text().splitlines()[number]) - seen) * 1e3)
+        finally:
+            end(one, two)
+    delays.sort()
+    row(
+        "after a subscriber has the event, median / worst", f"{delays[count // 2]:.1f} / {delays[-1]:.1f} ms",
+        "aim: <= 20 ms after the commit")
+
+
 def imd_throughput(server, count):
     """Pipelined sends on one API connection; the receiver's subscription sees the last one."""
     one, two = pair(server)
@@ -308,7 +337,8 @@ def measure_idle(_):
 
 def main():
     parts = {
-        "send": measure_send, "api": measure_api, "throughput": measure_throughput, "ratchet": measure_ratchet, "idle": measure_idle}
+        "send": measure_send, "api": measure_api, "hook": measure_hook, "throughput": measure_throughput,
+        "ratchet": measure_ratchet, "idle": measure_idle}
     wanted = [name for name in sys.argv[1:] if not name.startswith("--")] or list(parts)
     if unknown := [name for name in wanted if name not in parts]:
         sys.exit(f"error: no such part: {', '.join(unknown)}; there are: {', '.join(parts)}")
