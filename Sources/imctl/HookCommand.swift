@@ -93,18 +93,23 @@ struct HookCommand: ParsableCommand {
             guard (1...FailureList.maxLimit).contains(limit) else {
                 throw UserError(.usage, "--limit must be from 1 to \(FailureList.maxLimit)")
             }
-            let params = FailureList.Params(consumer: name.map { "hook:\($0)" }, limit: limit)
-            for failure in try Daemon.call(FailureList.self, params).failures
-            where failure.consumer.hasPrefix("hook:") {
-                if output.json {
-                    Output.json(try JSONValue(encoding: failure))
-                } else {
-                    let next = failure.retryAt.map { ", again \($0)" } ?? ""
-                    Output.line(
-                        "\(Output.safe(String(failure.consumer.dropFirst(5)))) \(failure.number) \(failure.at) "
-                            + "attempts \(failure.attempts)\(next): \(Output.safe(failure.reason))")
-                }
+            let client = try Daemon.connect()
+            let names = try name.map { [$0] } ?? client.call(HookList.self, Empty()).hooks.map(\.name)
+            var rest = limit
+            for name in names where rest > 0 {
+                let params = FailureList.Params(consumer: "hook:\(name)", limit: rest)
+                let failures = try client.call(FailureList.self, params).failures
+                for failure in failures { try show(failure, of: name) }
+                rest -= failures.count
             }
+        }
+
+        private func show(_ failure: FailureList.Failure, of name: String) throws {
+            if output.json { return Output.json(try JSONValue(encoding: failure)) }
+            let next = failure.retryAt.map { ", again \($0)" } ?? ""
+            Output.line(
+                "\(Output.safe(name)) \(failure.number) \(failure.at) attempts \(failure.attempts)\(next): "
+                    + Output.safe(failure.reason))
         }
     }
 

@@ -36,7 +36,7 @@ enum Main {
         var arguments: [String] = []
         do {
             arguments = try Arguments.checked()
-            if arguments.isEmpty, SetupCommand.isDue { arguments = [SetupCommand._commandName] }
+            if arguments.isEmpty, try SetupCommand.isDue() { arguments = [SetupCommand._commandName] }
             var command = try Imctl.parseAsRoot(arguments)
             try command.run()
             try Output.flush()

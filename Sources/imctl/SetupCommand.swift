@@ -40,11 +40,16 @@ struct SetupCommand: ParsableCommand {
     }
 
     /// Whether "imctl" alone is to begin it: on a terminal, with an imd that has no account.
-    static var isDue: Bool {
-        guard Terminal.isInteractive, isatty(STDOUT_FILENO) == 1,
-            let accounts = try? Daemon.call(AccountList.self, Empty()).accounts
-        else { return false }
-        return accounts.isEmpty
+    ///
+    /// - Throws: `.daemonNotRunning`, which helps more than a list of commands.
+    static func isDue() throws(UserError) -> Bool {
+        guard Terminal.isInteractive, isatty(STDOUT_FILENO) == 1 else { return false }
+        do throws(UserError) {
+            return try Daemon.call(AccountList.self, Empty()).accounts.isEmpty
+        } catch {
+            guard error.code != .daemonNotRunning else { throw error }
+            return false
+        }
     }
 
     /// Three attempts: names and passwords are mistyped.

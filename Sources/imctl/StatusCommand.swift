@@ -109,6 +109,6 @@ struct StatusCommand: ParsableCommand {
         for account in status.accounts where isChosen(account) {
             AccountCommand.describe(account)
         }
-        if status.accounts.isEmpty { Output.line("no account; add one with \"imctl account add\"") }
+        if status.accounts.isEmpty { Output.line("no account; add one with \"imctl setup\"") }
     }
 }

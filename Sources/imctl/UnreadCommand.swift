@@ -16,7 +16,13 @@ struct UnreadCommand: ParsableCommand {
     @OptionGroup var output: JSONOption
 
     func run() throws {
-        let chats = try Daemon.call(ChatList.self, .init(account: choice.account)).chats
+        let result = try Daemon.call(ChatList.self, .init(account: choice.account))
+        let chats = result.chats
+        // A limited socket tells the number alone.
+        if chats.isEmpty, result.unread > 0 {
+            if output.json { return try Output.json(ChatList.self, result) }
+            return Output.line("\(result.unread)")
+        }
         let namesAccount = Set(chats.map(\.account)).count > 1
         for chat in chats where all || chat.unread > 0 {
             if output.json {

@@ -156,6 +156,8 @@ def test_imctl_goes_through_the_socket_that_is_named(limited, friend, archive):
 def test_a_status_bar_sees_a_number_and_no_chat(limited, friend):
     friend.ok("send", limited.user.jid, "secret text", "--wait", "server")
     limited.messages(1)
+    limited.environment["IMD_SOCKET"] = str(place(limited, "bar"))
+    assert limited.ok("unread") == "1\n" and json.loads(limited.ok("unread", "--json")) == {"chats": [], "unread": 1}
     with Limited(limited, "bar") as bar:
         assert bar.call("daemon.status")["accounts"][0]["jid"] == limited.user.jid
         bar.request("chat.list")

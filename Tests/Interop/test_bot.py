@@ -133,7 +133,9 @@ def test_json_output_is_several_messages_also_to_others(imd, friend, peer):
 @pytest.mark.parametrize("output, word", [
     ('{"reaction":"x","body":"y"}', "imd has none yet"), ("secret", "line 1 of its output is not valid JSON"),
     ('{"body":"one"}\n{"body":3}', '"body" in line 2 of its output is not a string'),
-    ('{"body":"x","secret":1}', "neither"), ("{}", 'no "body"'), ('"secret"', "a string, not an object")])
+    ('{"body":"x","secret":1}', "neither"), ("{}", 'no "body"'),
+    ('{"body":"one"}\n{"to":"bob","body":"x"}', '"to" in line 2 of its output is no address'),
+    ('{"to":"bob@example.org/home","body":"x"}', "is no address"), ('"secret"', "a string, not an object")])
 def test_output_that_is_no_reply_is_kept_as_a_failure_and_nothing_of_it_is_sent(imd, friend, output, word):
     with Bot(imd, f"cat >/dev/null; cat <<'END'\n{output}\nEND", "--json") as bot:
         say(friend, imd, "go")
@@ -183,7 +185,7 @@ def test_an_id_that_a_stranger_made_up_is_not_in_the_environment(imd, friend, pe
     """A stanza's id is the sender's choice."""
     warm_up(imd, peer)
     imd.environment["IMD_MESSAGE_ID"] = "not of this message"
-    with Bot(imd, 'echo "id=$IMD_MESSAGE_ID" >>"$LOG"') as bot:
+    with Bot(imd, 'echo "id=$IMD_MESSAGE_ID" >>"$LOG"', "--plaintext") as bot:
         head = f"<message xmlns='jabber:client' to='{imd.user.jid}' type='chat' id='$(touch x)'>"
         peer.do("raw", xml=head + "<body>plain</body></message>")
         until(bot.lines, 20, "it was handled")
@@ -276,6 +278,26 @@ def test_a_bot_that_is_ended_ends_its_command_and_has_the_message_again(imd, fri
         bot.write(ECHO)
         bot.start()
         assert answers(friend, 1) == ["go"]
+
+
+def test_what_came_in_clear_is_not_handled_unless_that_is_asked_for(imd, friend, peer):
+    """Whoever can put a message into the stream could give orders otherwise, under any name."""
+    warm_up(imd, peer)
+    options = "--from", peer.user.jid
+    with Bot(imd, ECHO, *options) as bot, Bot(imd, 'jq -r .body >>"$LOG"', *options, "--plaintext", name="lax") as lax:
+        peer.send(imd.user.jid, "deploy in clear", plain=True)
+        peer.send(imd.user.jid, "deploy")
+        assert [m["body"] for m in peer.messages(1)] == ["deploy"]
+        until(lambda: lax.lines() == ["deploy in clear", "deploy"], 20, "the other has both")
+        assert "in clear" not in bot.told() and bot.told().count("without encryption") == 1
+        assert f"from {peer.user.jid} is ignored" in bot.told() and bot.failures() == []
+    assert "without encryption" not in lax.told()
+
+
+def test_an_expression_sees_letters_and_not_bytes(imd, friend):
+    with Bot(imd, ECHO, "--match", "^.[[:alpha:]]$"):
+        say(friend, imd, "äöü", "жж")
+        assert answers(friend, 1) == ["жж"]
 
 
 def test_sender_chat_text_and_account_can_be_chosen(imd, friend, peer, server):

@@ -107,6 +107,11 @@ def test_the_first_account_is_added_by_answering_questions(archive):
             terminal.expect("Address (you@example.org): ")
             terminal.type("\x03")
             assert terminal.wait() == 128 + signal.SIGINT
+        imd.stop()
+        status, text = shown(imd)
+        assert status == 69 and b"imd is not running" in text, text
+        assert imd.imctl().returncode == USAGE, "without a terminal it stays the list of commands"
+        imd.start()
         command = [BIN / "imctl", "setup", "--server", archive.address, "--ca-file", archive.ca]
         with Terminal(command, environment) as terminal:
             terminal.expect("Address (you@example.org): ")

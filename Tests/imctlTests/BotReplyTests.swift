@@ -98,6 +98,13 @@ struct BotReplyTests {
         #expect(some.wants(message(body: "go 12"), own: []))
         #expect(!some.wants(message(from: "x@y", body: "go 12"), own: []))
         #expect(!some.wants(message(body: "go there"), own: []))
+        #expect(!all.trusts(message()))
+        #expect(try BotFilter(senders: [], pattern: nil, takesPlaintext: true).trusts(message()))
+        var encrypted = message()
+        encrypted.encryption = Encryption(protocol: "urn:xmpp:omemo:2")
+        #expect(all.trusts(encrypted))
+        encrypted.warning = .plaintextInEncryptedChat
+        #expect(!all.trusts(encrypted))
         #expect(throws: UserError.self) { try BotFilter(senders: [], pattern: "(") }
         #expect(throws: UserError.self) { try BotFilter(senders: ["bob"], pattern: nil) }
     }

@@ -38,6 +38,9 @@ struct BotCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Only texts that this POSIX extended expression finds.", valueName: "regex"))
     var match: String?
 
+    @Flag(help: "Also messages that came without encryption; who wrote them is not certain.")
+    var plaintext = false
+
     @Option(help: ArgumentHelp("Handle this many chats at a time; default 1.", valueName: "n"))
     var parallel = 1
 
@@ -64,7 +67,7 @@ struct BotCommand: ParsableCommand {
                 .usage, "no command is given", hint: "put it behind --: imctl bot NAME -- COMMAND")
         }
         try Self.checkProgram(program)
-        let filter = try BotFilter(senders: from, pattern: match)
+        let filter = try BotFilter(senders: from, pattern: match, takesPlaintext: plaintext)
         let settings = BotSettings(words: command, isJSON: json, timeLimit: .seconds(timeout))
         let worker: any BotWorker = lines ? BotLines(settings) : BotRuns(settings)
         guard !replay else { return try run(again: worker, filter) }

@@ -7,9 +7,11 @@ import LocalAPI
 struct BotFilter {
     private let senders: Set<String>
     private let pattern: Pattern?
+    private let takesPlaintext: Bool
 
     /// - Throws: `.usage` for what is no address or no expression.
-    init(senders: [String], pattern: String?) throws(UserError) {
+    init(senders: [String], pattern: String?, takesPlaintext: Bool = false) throws(UserError) {
+        self.takesPlaintext = takesPlaintext
         for sender in senders where !sender.utf8.contains(0x40) || sender.utf8.contains(0x2f) {
             throw UserError(.usage, "--from wants an address, user@host")
         }
@@ -24,6 +26,11 @@ struct BotFilter {
         guard senders.isEmpty || senders.contains(message.from.lowercased()) else { return false }
         return pattern?.matches(message.body) ?? true
     }
+
+    /// Who wrote what came in clear, only the servers say.
+    func trusts(_ message: Message) -> Bool {
+        takesPlaintext || message.encryption != nil && message.warning == nil
+    }
 }
 
 /// A POSIX extended regular expression (regcomp(3)): small, and starts at once.
@@ -31,6 +38,8 @@ private final class Pattern {
     private var compiled = regex_t()
 
     init(_ text: String) throws(UserError) {
+        // Without it "." is one byte of a letter.
+        setlocale(LC_CTYPE, "C.UTF-8")
         let status = regcomp(&compiled, text, REG_EXTENDED | REG_NOSUB)
         guard status == 0 else {
             var reason = [CChar](repeating: 0, count: 200)

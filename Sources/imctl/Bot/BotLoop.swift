@@ -127,6 +127,7 @@ struct BotLoop {
         switch event.detail {
         case .message(let message):
             guard isReplay || filter.wants(message, own: own) else { break }
+            guard filter.trusts(message) else { return ignore(json, message, number) }
             guard message.damaged != true else { return refuse(json, number, "what is stored is damaged") }
             guard schedule.received(number, lane: "\(message.account)/\(message.chat)") else { return }
             given[number] = Given(
@@ -141,6 +142,14 @@ struct BotLoop {
                 "events \(detail.after + 1) to \(detail.through) were dropped before they were handled")
         default: break
         }
+        _ = schedule.received(number, lane: nil)
+    }
+
+    /// Says that a message came in clear, once; a failure remains one.
+    private mutating func ignore(_ json: JSONValue, _ message: Message, _ number: Int64) {
+        let reason = "it came without encryption; --plaintext takes such messages"
+        guard !isReplay else { return refuse(json, number, reason) }
+        Output.diagnose("warning", "message \(number) from \(message.from) is ignored: \(reason)")
         _ = schedule.received(number, lane: nil)
     }
 

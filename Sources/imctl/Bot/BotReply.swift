@@ -68,6 +68,9 @@ struct BotReply: Equatable {
 
     /// What imd would refuse is found before the first of several messages is sent.
     private func checked(_ place: String) throws(Problem) -> BotReply {
+        if let to, !to.utf8.contains(0x40) || to.utf8.contains(0x2f) {
+            throw Problem(reason: "\"to\" in \(place) is no address, user@host")
+        }
         do {
             try MessageSend.validate(.init(to: to ?? "", body: body))
         } catch {
