@@ -175,6 +175,16 @@ def test_the_body_can_be_hidden_and_a_chat_muted(desktop, hook):
     assert sorted(shown) == [("bob@example.org", "New message"), ("carol@example.org.evil", "New message")]
 
 
+@pytest.mark.parametrize("line, is_hidden", [
+    ("show-body=yes", False), (" show-body = yes ", False), ("# nothing", False), ("show-body = no", True),
+    ("show-body=No", True), ("show-body=false", True), ("show-body=", True)])
+def test_only_yes_shows_the_body(desktop, hook, line, is_hidden):
+    hook.configure(f"{line}\n mute = carol@example.org \n")
+    hook.show(chat="carol@example.org", body="muted")
+    hook.show(body="the text")
+    assert desktop.shown() == [("bob@example.org", "New message" if is_hidden else "the text")]
+
+
 def test_nothing_is_shown_while_the_desktop_wants_quiet(desktop, hook):
     desktop.dunstctl("set-paused", "true")
     hook.show(body="not now")
