@@ -8,12 +8,22 @@ import sys
 import time
 
 
+class Refused(RuntimeError):
+    """imd's answer is an error."""
+
+    def __init__(self, method, error):
+        super().__init__(f"{method}: {error['message']}")
+        self.code = error.get("data", {}).get("code")
+        self.is_temporary = self.code in ("storage", "disk-full", "busy", "timeout")
+
+
 class Imd:
     """One connection: requests out; answers and events in, one JSON object per line."""
 
     def __init__(self):
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.connect(os.environ["XDG_RUNTIME_DIR"] + "/imd/imd.sock")
+        # A limited socket, allow = ["receive", "send"], will do if the bot is called like it.
+        self.socket.connect(os.environ.get("IMD_SOCKET") or os.environ["XDG_RUNTIME_DIR"] + "/imd/imd.sock")
         self.lines = self.socket.makefile("rb")
         self.events, self.number = [], 0
 
@@ -37,7 +47,7 @@ class Imd:
         while (message := self.read()).get("id") != self.number:
             self.events.append(message)  # an event that came before the answer
         if "error" in message:
-            raise RuntimeError(f"{method}: {message['error']['message']}")
+            raise Refused(method, message["error"])
         return message["result"]
 
     def next(self):
@@ -54,22 +64,39 @@ def answer(event):
     return None
 
 
+def own_accounts(imd):
+    """So that the bot does not talk to itself; a limited socket does not tell them."""
+    try:
+        return {account["jid"] for account in imd.call("account.list")["accounts"]}
+    except Refused as error:
+        if error.code != "denied":
+            raise
+        return set()
+
+
+def is_for_us(event, own):
+    """Of what came without encryption anybody may be the author."""
+    return event["direction"] == "in" and event["from"] not in own and "encryption" in event and "warning" not in event
+
+
 def follow(name):
     with Imd() as imd:
         # A name of our own: imd knows how far we are, and begins there.
         imd.call("event.subscribe", consumer=name, types=["message"], begin="newest")
-        own = {account["jid"] for account in imd.call("account.list")["accounts"]}
+        own = own_accounts(imd)
         while True:
             message = imd.next()
             event = message["params"]
-            if message["method"] == "event" and event["type"] == "message" and event["from"] not in own:
+            if message["method"] == "event" and event["type"] == "message" and is_for_us(event, own):
                 if text := answer(event):
                     # With an id, handling a message again after a crash sends nothing again.
                     reply = f"{name}:{event['number']}"
                     try:
                         imd.call(
                             "message.send", account=event["account"], to=event["chat"], body=text, id=reply)
-                    except RuntimeError as error:
+                    except Refused as error:
+                        if error.is_temporary:
+                            raise  # not acknowledged, so the message comes again
                         print(error, file=sys.stderr)
             imd.call("event.ack", consumer=name, number=event["number"])
 
@@ -80,7 +107,7 @@ if __name__ == "__main__":
     while True:
         try:
             follow(sys.argv[1])
-        except (OSError, ConnectionError) as error:
+        except (OSError, Refused) as error:
             print(f"{error}; trying again", file=sys.stderr)
             time.sleep(1)
         except KeyboardInterrupt:

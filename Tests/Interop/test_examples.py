@@ -11,6 +11,7 @@ import pytest
 from faults import warm_up
 from harness import BIN, USAGE, die_with_parent, until
 from servers import ROOT
+from test_access import configure, place
 
 EXAMPLES = ROOT / "examples"
 
@@ -91,7 +92,7 @@ def test_the_disk_alert_tells_each_finding_once_a_day(pair):
         done = run(imd, "disk-alert.sh", peer.user.jid, 0)
         assert done.returncode == 0 and not done.stdout, done.stderr
     text = body(peer)
-    assert "these are more than 0 % full:\n/" in text
+    assert "these are at least 0 % full:\n/" in text
     assert run(imd, "disk-alert.sh", peer.user.jid, 101).returncode == 0, "all is well"
     assert not [e for e in peer.quiet(1) if e["ev"] == "message"]
     imd.stop()
@@ -143,11 +144,35 @@ def test_the_log_watcher_keeps_what_it_could_not_send(pair):
         assert body(peer) == "while imd was away"
 
 
+def test_the_log_watcher_sends_nothing_twice_when_an_answer_is_lost_or_the_message_held(pair, tmp_path):
+    """imctl stands in here: first accepted but unanswered, then held."""
+    imd, peer = pair
+    (tmp_path / "imctl").write_text(
+        f"""#!/bin/sh
+echo "$4" >>"$IDS"
+{BIN}/imctl "$@" >/dev/null
+case $(wc -l <"$IDS") in 1) exit 75 ;; *) echo "$4"; exit 77 ;; esac
+""")
+    (tmp_path / "imctl").chmod(0o700)
+    watcher = subprocess.Popen(
+        [EXAMPLES / "log-watch.py", peer.user.jid, "1"], text=True, stdin=subprocess.PIPE, preexec_fn=die_with_parent,
+        env=environment(imd, PATH=f"{tmp_path}:{os.environ['PATH']}", IDS=str(tmp_path / "ids")))
+    watcher.stdin.write("once\n")
+    watcher.stdin.flush()
+    assert body(peer) == "once"
+    until(lambda: len((tmp_path / "ids").read_text().split()) == 2, 10, "sent again")
+    watcher.stdin.close()
+    assert watcher.wait(10) == 0
+    assert len(set((tmp_path / "ids").read_text().split())) == 1, "under the same id"
+    assert not [e for e in peer.quiet(1) if e["ev"] == "message"]
+
+
 def test_the_bot_on_the_bare_socket_answers_and_outlasts_a_restart(pair):
     imd, peer = pair
     with running(imd, "socket-bot.py", "bare"):
         until(connected(imd, "bare"), 20, "the bot is connected")
         peer.send(imd.user.jid, "nothing for a bot")
+        peer.send(imd.user.jid, "ping", plain=True)  # anybody could have written it
         peer.send(imd.user.jid, "ping")
         assert body(peer) == "pong"
         imd.kill()
@@ -192,6 +217,25 @@ def test_the_status_bar_shows_unread_and_state(pair):
         shown("offline")
 
 
+def test_the_status_bar_and_the_bot_are_content_with_limited_sockets(pair):
+    imd, peer = pair
+    configure(imd, bar={"allow": ["unread", "status"]}, count={"allow": ["unread"]}, bot={"allow": ["receive", "send"]})
+    imd.kill()
+    imd.start(wait_online=True)
+    imd.ok("displayed", peer.user.jid)
+    imd.environment["IMD_SOCKET"] = str(place(imd, "bot"))
+    with running(imd, "socket-bot.py", "bot"):
+        until(connected(imd, "bot"), 20, "the bot is connected")
+        peer.send(imd.user.jid, "ping")
+        assert body(peer) == "pong"
+    for name, shown in {
+            "bar": ["", "online", "nothing unread", ["online"]], "count": ["", "unknown", "nothing unread", ["unknown"]],
+            "bot": ["", "denied", 'this socket does not allow "chat.list"', ["denied"]]}.items():
+        imd.environment["IMD_SOCKET"] = str(place(imd, name))
+        with running(imd, "waybar-imd.py") as bar:
+            assert list(json.loads(bar.stdout.readline()).values()) == shown
+
+
 RECIPES = re.findall(r"```sh\n(.*?)```", (EXAMPLES / "jq-recipes.md").read_text(), re.S)
 
 
@@ -205,11 +249,11 @@ def test_the_recipes_for_jq_print_what_they_say(pair):
     imd.messages(1, 30, "--consumer", "witness")
     them, today = peer.user.jid, r"\d{4}-\d\d-\d\dT[0-9:.]+Z"
     expected = [
-        rf"4 {them}\n", rf"(.|\n)*\d\d:\d\d {them}: in clear\n\d\d:\d\d {them}: from a verified device\n",
+        rf"4 {them}\n", rf'(.|\n)*"\d\d:\d\d","{them}","in clear"\]\n\["\d\d:\d\d","{them}","from a verified device"\]\n',
         rf"{today} {them}\n",
         re.escape(json.dumps({"from": them, "body": "from a verified device"}, separators=(",", ":"))) + r"\n", "",
         r"(sent|server|delivered|displayed)\n", rf"(\d+ {them}\n)?", "", "",
-        rf'(.|\n)*"{today}","{them}","a ""quoted"" text"\n(.|\n)*']
+        rf'(.|\n)*\["{today}","{them}","a \\"quoted\\" text"\]\n(.|\n)*']
     assert len(RECIPES) == len(expected)
     for recipe, pattern in zip(RECIPES, expected):
         done = subprocess.run(
