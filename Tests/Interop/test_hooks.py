@@ -149,6 +149,10 @@ def test_a_failed_event_is_tried_again_kept_and_replayed(imd, other):
     assert "not tried again" in imd.log() and "not \x1b" not in imd.log()
     shown = imd.ok("hook", "failures", "picky")
     assert shown.count("exit status 3") == 2
+    imd.messages(1, 30, "--consumer", "a-bot")
+    imd.call("failure.add", consumer="a-bot", number=dead["number"], attempts=1, reason="not of a hook")
+    assert imd.ok("hook", "failures", "--limit", "2") == shown, "failures of others do not count"
+    assert imd.ok("hook", "failures", "--limit", "1").count("exit status 3") == 1
     imd.stop()
     imd.start(wait_online=True)
     (imd.root / "well").touch()
