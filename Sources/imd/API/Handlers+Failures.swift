@@ -7,11 +7,11 @@ extension Handlers {
     func registerFailures(_ dispatcher: inout Dispatcher) {
         dispatcher.on(FailureList.self) { params in try await failures(params) }
         dispatcher.on(FailureAdd.self) { params in
-            try await add(params)
+            try await hooks.keep(params.consumer) { try await add(params) }
             return Empty()
         }
         dispatcher.on(FailureRemove.self) { params in
-            try await remove(params)
+            try await hooks.keep(params.consumer) { try await remove(params) }
             return Empty()
         }
     }

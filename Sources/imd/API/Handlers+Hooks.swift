@@ -65,9 +65,14 @@ extension Handlers {
     }
 
     private func replay(_ params: HookReplay.Params) async throws -> Int {
-        let now = Clock.now()
+        await hooks.reload()
         let consumer = HookFile.consumerPrefix + params.name
-        let count = try await store.write { tx in
+        return try await hooks.keep(consumer) { try await revive(params, consumer) }
+    }
+
+    private func revive(_ params: HookReplay.Params, _ consumer: String) async throws -> Int {
+        let now = Clock.now()
+        return try await store.write { tx in
             guard let record = try tx.consumer(consumer) else {
                 throw UserError(.noSuchHook, "no hook \"\(params.name)\"", hint: "see: imctl hook list")
             }
@@ -85,9 +90,6 @@ extension Handlers {
             try tx.put(letter)
             return 1
         }
-        await hooks.reload()
-        await hooks.changed(consumer: consumer)
-        return count
     }
 }
 

@@ -164,16 +164,15 @@ struct Handlers: Sendable {
             return ConsumerList.Result(consumers: consumers.map(shown))
         }
         dispatcher.on(ConsumerRewind.self) { params in
-            let consumer = try await rewound(params)
-            await hooks.changed(consumer: params.name)
-            return shown(consumer)
+            shown(try await hooks.move(params.name) { try await rewound(params) })
         }
         dispatcher.on(ConsumerRemove.self) { params in
-            try await store.write { tx in
-                guard try tx.removeConsumer(params.name) else { throw unknown(params.name) }
+            try await hooks.move(params.name) {
+                try await store.write { tx in
+                    guard try tx.removeConsumer(params.name) else { throw unknown(params.name) }
+                }
+                feed.remove(consumer: params.name)
             }
-            feed.remove(consumer: params.name)
-            await hooks.changed(consumer: params.name)
             return Empty()
         }
     }

@@ -20,10 +20,14 @@ struct HookFile: Equatable, Sendable {
 struct HookFolder: Sendable {
     let path: String
 
-    /// What tells it from another one of its name; nil where there is none.
-    var inode: UInt64? {
+    /// What tells it from another one of its name; nil where there is none. An inode alone may be used again.
+    var identity: [Int64]? {
         var status = stat()
-        return stat(path, &status) == 0 ? UInt64(status.st_ino) : nil
+        guard stat(path, &status) == 0 else { return nil }
+        return [
+            Int64(truncatingIfNeeded: status.st_dev), Int64(truncatingIfNeeded: status.st_ino),
+            Int64(status.st_ctim.tv_sec), Int64(status.st_ctim.tv_nsec),
+        ]
     }
 
     /// More files than that are not looked at.

@@ -34,6 +34,7 @@ struct HookSchedule {
         var running: [Int64]
         var limit: Int
         fileprivate(set) var generation: Int
+        fileprivate(set) var recordings: Int
     }
 
     /// What was found.
@@ -82,6 +83,8 @@ struct HookSchedule {
         var isFailing = false
         var isGone = false
         var generation = 0
+        /// How often `waiting` was taken from the store while something may have been looked for.
+        var recordings = 0
     }
 
     private var lines: [String: Line] = [:]
@@ -89,6 +92,8 @@ struct HookSchedule {
     private var order: [String] = []
     /// Runs that belong to no event.
     private var tests = 0
+    /// Hooks whose place is being changed by others, and by how many.
+    private var moves: [String: Int] = [:]
 
     var runningCount: Int { tests + lines.values.reduce(0) { $0 + $1.runs.count + $1.reserved } }
 
@@ -123,6 +128,23 @@ struct HookSchedule {
         forget(hook)
     }
 
+    /// Others are about to change a hook's place: it gets nothing new and acknowledges nothing until `endMove`.
+    mutating func beginMove(_ hook: String) {
+        moves[hook, default: 0] += 1
+        lines[hook]?.generation += 1
+    }
+
+    mutating func endMove(_ hook: String) {
+        guard let count = moves[hook] else { return }
+        moves[hook] = count > 1 ? count - 1 : nil
+    }
+
+    /// A hook's place was changed and could not be read: it is not run, and acknowledges nothing, until it is `set`.
+    mutating func lose(_ hook: String) {
+        lines[hook]?.position = 0
+        remove(hook)
+    }
+
     private mutating func forget(_ hook: String) {
         guard let line = lines[hook], line.isGone, line.runs.isEmpty, line.reserved == 0 else { return }
         lines[hook] = nil
@@ -139,9 +161,9 @@ struct HookSchedule {
         let free = Self.maxRunning - runningCount
         guard free > 0 else { return nil }
         for hook in order {
-            guard var line = lines[hook], !line.isGone, line.settings.enabled, line.reserved == 0 else {
-                continue
-            }
+            guard var line = lines[hook], !line.isGone, line.settings.enabled, line.reserved == 0,
+                moves[hook] == nil
+            else { continue }
             let room = min(free, line.settings.parallel - line.runs.count)
             let isNew = line.position < newest && line.waiting.count < Self.maxWaiting
             guard room > 0, isNew || isDue(line, now) else { continue }
@@ -151,7 +173,8 @@ struct HookSchedule {
             order.append(hook)
             return Look(
                 hook: hook, settings: line.settings, after: isNew ? line.position : nil,
-                running: line.runs.keys.sorted(), limit: room, generation: line.generation)
+                running: line.runs.keys.sorted(), limit: room, generation: line.generation,
+                recordings: line.recordings)
         }
         return nil
     }
@@ -177,7 +200,13 @@ struct HookSchedule {
         let start = found.events.filter { line.runs[$0.number] == nil }
         for event in start { line.runs[event.number] = event }
         line.position = max(line.position, found.through ?? 0)
-        line.waiting = found.waiting
+        if line.recordings == look.recordings {
+            line.waiting = found.waiting
+        } else {
+            // What was recorded meanwhile may be newer: too early a look does no harm.
+            line.waiting.count = max(line.waiting.count, found.waiting.count)
+            line.waiting.next = [line.waiting.next, found.waiting.next].compactMap { $0 }.min()
+        }
         var record: Record?
         if line.position - line.acknowledged >= Self.maxSkipped, line.runs.isEmpty {
             line.acknowledged = line.position
@@ -211,11 +240,11 @@ struct HookSchedule {
             if event.isKept { record.remove = number }
             line.isFailing = false
         }
-        if !event.isKept {
+        if !event.isKept, moves[hook] == nil {
             record.acknowledge = line.position
             line.acknowledged = line.position
-            for (other, run) in line.runs.sorted(by: { $0.key < $1.key }) where other != number && !run.isKept
-            {
+            for (other, run) in line.runs.sorted(by: { $0.key < $1.key })
+            where other != number && !run.isKept && other <= line.position {
                 record.put.append(Letter(event: run, reason: "was not finished", retryAt: now))
                 line.runs[other]?.isKept = true
             }
@@ -230,16 +259,23 @@ struct HookSchedule {
     /// What `ended` wanted is on disk.
     mutating func recorded(_ hook: String, _ number: Int64, _ waiting: Waiting) {
         lines[hook]?.runs[number] = nil
-        lines[hook]?.waiting = waiting
+        waits(hook, waiting)
         forget(hook)
+    }
+
+    /// What waits was changed.
+    mutating func waits(_ hook: String, _ waiting: Waiting) {
+        lines[hook]?.waiting = waiting
+        lines[hook]?.recordings += 1
     }
 
     /// When to look again although nothing happened, Unix milliseconds.
     func alarm(now: Int64) -> Int64? {
         guard runningCount < Self.maxRunning else { return nil }
-        return lines.values.filter { line in
-            !line.isGone && line.settings.enabled && line.runs.count + line.reserved < line.settings.parallel
-        }.compactMap(\.waiting.next).min()
+        return lines.filter { hook, line in
+            !line.isGone && line.settings.enabled && moves[hook] == nil
+                && line.runs.count + line.reserved < line.settings.parallel
+        }.compactMap(\.value.waiting.next).min()
     }
 
     // MARK: Tests

@@ -79,7 +79,10 @@ extension Transaction {
             let error = UserError(
                 .hookFailed, "the hook \(record.hook) failed at event \(number)",
                 hint: "see: imctl hook failures \(record.hook)")
-            try append(.error(error), account: record.put.first?.event.account, chat: nil, now: now)
+            let account = try record.put.first?.event.account.flatMap {
+                try self.account(id: $0) == nil ? nil : $0
+            }
+            try append(.error(error), account: account, chat: nil, now: now)
         }
         return try waiting(consumer, besides: record.running)
     }

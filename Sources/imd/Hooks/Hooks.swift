@@ -18,9 +18,15 @@ actor Hooks: Service {
     private(set) var files: [HookFile] = []
     private var schedule = HookSchedule()
     private var processes: [ObjectIdentifier: HookProcess] = [:]
-    private var watch: (inode: UInt64, watch: FolderWatch)?
+    private var watch: (identity: [Int64], watch: FolderWatch)?
     private var alarm: (at: Int64, task: Task<Void, Never>)?
     private var isStopping = false
+    /// Who waits for `enter`, for each name that somebody has entered.
+    private var queues: [String: [CheckedContinuation<Void, Never>]] = [:]
+    /// Another `reload` because a hook could not begin.
+    private var retry: Task<Void, Never>?
+    /// Hooks that lost events, since they last lost none.
+    private var behind: Set<String> = []
 
     /// - Parameters:
     ///   - folder: of the hooks; need not exist.
@@ -61,6 +67,9 @@ actor Hooks: Service {
 
     /// Looks at the folder again. New hooks begin with the next event.
     func reload() async {
+        // A file cannot have this name.
+        await enter("")
+        defer { leave("") }
         follow()
         let found = folder.scan(overrides)
         let changed = found.filter { file in !files.contains(file) }
@@ -80,24 +89,28 @@ actor Hooks: Service {
 
     /// A folder that was made anew is another one; one that is not there is noticed at the next `reload`.
     private func follow() {
-        let inode = folder.inode
-        guard inode != watch?.inode else { return }
+        let identity = folder.identity
+        guard identity != watch?.identity else { return }
         watch?.watch.close()
         watch = nil
-        guard let inode, !isStopping else { return }
-        watch = FolderWatch(folder.path) { [weak self] in Task { await self?.reload() } }.map { (inode, $0) }
-    }
-
-    /// The place, or what is kept, of a consumer was changed by others.
-    func changed(consumer: String) async {
-        guard let file = files.first(where: { $0.consumer == consumer && $0.refusal == nil }) else { return }
-        schedule.remove(file.name)
-        await begin(file)
-        turn()
+        guard let identity, !isStopping else { return }
+        watch = FolderWatch(folder.path) { [weak self] in Task { await self?.reload() } }.map {
+            (identity, $0)
+        }
     }
 
     private func begin(_ file: HookFile) async {
         guard !schedule.isKnown(file.name) else { return schedule.set(file.name, file.settings) }
+        await enter(file.name)
+        defer { leave(file.name) }
+        guard !schedule.isKnown(file.name) else { return schedule.set(file.name, file.settings) }
+        await place(file)
+    }
+
+    /// Reads the place of a hook, which must have been entered.
+    /// - Returns: false where that is tried again later.
+    @discardableResult
+    private func place(_ file: HookFile) async -> Bool {
         let running = schedule.numbers(file.name)
         let now = Clock.now()
         do {
@@ -111,9 +124,21 @@ actor Hooks: Service {
                 )
             }
             schedule.set(file.name, file.settings, at: place, waiting)
+            return true
         } catch {
             log.warning(
                 "a hook cannot begin", metadata: ["hook": "\(file.name)", "error": "\(error)"])
+            beginLater()
+            return false
+        }
+    }
+
+    private func beginLater() {
+        guard retry == nil, !isStopping else { return }
+        retry = Task {
+            guard (try? await Task.sleep(for: .seconds(5))) != nil else { return }
+            self.retry = nil
+            await self.reload()
         }
     }
 
@@ -132,14 +157,14 @@ actor Hooks: Service {
         do {
             let now = Clock.now()
             let found = try await store.read { try $0.find(look, now: now) }
-            if found.lost > 0 {
-                log.warning(
-                    "events were dropped before a hook got them",
-                    metadata: ["hook": "\(look.hook)", "through": "\(found.lost)"])
-            }
             let (start, record) = schedule.found(found.found, by: look)
             for event in start { Task { await self.run(event, look.hook) } }
-            if let record { _ = try? await store.write { try $0.write(record, now: now) } }
+            if let record {
+                await enter(look.hook)
+                _ = try? await store.write { try $0.write(record, now: now) }
+                leave(look.hook)
+            }
+            if look.after != nil { await tell(look.hook, lost: found.lost) }
         } catch {
             log.warning(
                 "the events for a hook cannot be read",
@@ -163,8 +188,10 @@ actor Hooks: Service {
         if isStopping, reason != nil { return }
         guard let record = schedule.ended(hook, event.number, reason, now: Clock.now()) else { return }
         tell(record, event)
-        let waiting = await keep(record)
+        await enter(hook)
+        let waiting = await keep(record, of: event.number)
         schedule.recorded(hook, event.number, waiting)
+        leave(hook)
         turn()
     }
 
@@ -194,14 +221,40 @@ actor Hooks: Service {
         }
     }
 
+    /// Told once, until the hook has caught up.
+    private func tell(_ hook: String, lost through: Int64) async {
+        guard through > 0 else {
+            behind.remove(hook)
+            return
+        }
+        log.warning(
+            "events were dropped before a hook got them",
+            metadata: ["hook": "\(hook)", "through": "\(through)"])
+        guard behind.insert(hook).inserted else { return }
+        let error = UserError(
+            .hookFailed, "events up to \(through) were dropped before the hook \(hook) got them",
+            hint: "have a higher event-limit, or a faster hook")
+        let now = Clock.now()
+        _ = try? await store.write { try $0.append(.error(error), account: nil, chat: nil, now: now) }
+    }
+
     /// Tries until it is on disk: otherwise the hook would have the event again, and it has no place for another.
-    private func keep(_ record: HookSchedule.Record) async -> HookSchedule.Waiting {
+    private func keep(_ record: HookSchedule.Record, of number: Int64) async -> HookSchedule.Waiting {
+        var record = record
         while true {
+            // Other runs may have ended, and been written down, since this one did.
+            record.running = schedule.numbers(record.hook).filter { $0 != number }
             do {
                 let now = Clock.now()
-                return try await store.write { try $0.write(record, now: now) }
+                return try await store.write { [record] in try $0.write(record, now: now) }
             } catch StoreError.closed {
                 return HookSchedule.Waiting()
+            } catch StoreError.constraint(let what) {
+                // It would be refused again.
+                log.error(
+                    "what a hook did is refused by the database",
+                    metadata: ["hook": "\(record.hook)", "error": "\(what)"])
+                return await waiting(record)
             } catch {
                 log.warning(
                     "what a hook did cannot be written down",
@@ -210,6 +263,12 @@ actor Hooks: Service {
                 if isStopping { return HookSchedule.Waiting() }
             }
         }
+    }
+
+    private func waiting(_ record: HookSchedule.Record) async -> HookSchedule.Waiting {
+        let consumer = HookFile.consumerPrefix + record.hook
+        let found = try? await store.read { try $0.waiting(consumer, besides: record.running) }
+        return found ?? HookSchedule.Waiting()
     }
 
     private func setAlarm() {
@@ -240,6 +299,7 @@ actor Hooks: Service {
     private func stop() async {
         isStopping = true
         alarm?.task.cancel()
+        retry?.cancel()
         watch?.watch.close()
         for (signal, rounds) in [(SIGTERM, 30), (SIGKILL, 30)] {
             for process in processes.values { process.signal(signal) }
@@ -261,7 +321,10 @@ extension Hooks {
         guard schedule.beginTest() else {
             throw UserError(.busy, "\(HookSchedule.maxRunning) hooks are running", hint: "try again later")
         }
-        defer { schedule.endTest() }
+        defer {
+            schedule.endTest()
+            turn()
+        }
         return await execute(file, event)
     }
 
@@ -274,4 +337,58 @@ extension Hooks {
     }
 
     func running(_ name: String) -> Int { schedule.running(name) }
+}
+
+// MARK: One after the other
+
+extension Hooks {
+    /// Waits until everybody who came before has left: what is written about a hook keeps its order.
+    private func enter(_ name: String) async {
+        guard queues[name] != nil else { return queues[name] = [] }
+        await withCheckedContinuation { queues[name]?.append($0) }
+    }
+
+    private func leave(_ name: String) {
+        guard let queue = queues[name], !queue.isEmpty else { return queues[name] = nil }
+        queues[name]?.removeFirst().resume()
+    }
+
+    /// Changes the place of a consumer; where it is a hook's, nothing that it does meanwhile undoes that.
+    func move<Value: Sendable>(
+        _ consumer: String, _ write: @Sendable () async throws -> Value
+    ) async throws -> Value {
+        guard let name = Self.name(consumer) else { return try await write() }
+        schedule.beginMove(name)
+        await enter(name)
+        defer {
+            schedule.endMove(name)
+            leave(name)
+            turn()
+        }
+        let value = try await write()
+        if let file = file(name), file.refusal == nil, await place(file) { return value }
+        schedule.lose(name)
+        return value
+    }
+
+    /// Changes what is kept of a consumer.
+    func keep<Value: Sendable>(
+        _ consumer: String, _ write: @Sendable () async throws -> Value
+    ) async throws -> Value {
+        guard let name = Self.name(consumer) else { return try await write() }
+        await enter(name)
+        defer { leave(name) }
+        let value = try await write()
+        let running = schedule.numbers(name)
+        if let waiting = try? await store.read({ try $0.waiting(consumer, besides: running) }) {
+            schedule.waits(name, waiting)
+            turn()
+        }
+        return value
+    }
+
+    private static func name(_ consumer: String) -> String? {
+        guard consumer.hasPrefix(HookFile.consumerPrefix) else { return nil }
+        return String(consumer.dropFirst(HookFile.consumerPrefix.count))
+    }
 }
