@@ -321,12 +321,44 @@ def test_a_hook_can_be_set_back_and_begun_anew(imd, other):
     imd.ok("consumer", "rewind", "hook:record", "--to", str(place))
     until(lambda: bodies(imd) == ["a", "b", "a", "b"], 30, "both again")
     until(lambda: hooks(imd)["record"]["running"] == 0, 10, "both are done")
-    imd.ok("consumer", "remove", "hook:record")
+    imd.ok("consumer", "remove", "hook:record", "--yes")
     say(other, imd, "c")
     until(lambda: bodies(imd)[4:] == ["c"], 30, "what is new")
     assert imd.call("event.subscribe", consumer="mine")["consumer"] == "mine"
     with Api(imd) as api:
         assert api.fails("event.subscribe", consumer="hook:record")["data"]["code"] == "invalid-params"
+
+
+def test_a_busy_hook_can_be_set_back(imd, other):
+    add_hook(imd, "record", f"{RECORD}; sleep 1")
+    place = hooks(imd)["record"]["acknowledged"]
+    say(other, imd, "a", "b")
+    until(lambda: bodies(imd) == ["a", "b"], 30, "the second is running")
+    assert hooks(imd)["record"]["running"] == 1
+    imd.ok("consumer", "rewind", "hook:record", "--to", str(place))
+    until(lambda: bodies(imd) == ["a", "b", "a", "b"], 30, "both again")
+
+
+def test_a_hook_goes_on_when_its_account_is_removed(imd, other):
+    add_hook(imd, "bad", "cat >>$HOME/events.jsonl; sleep 2; exit 1", "attempts=1")
+    hooks(imd)
+    say(other, imd, "a")
+    until(lambda: bodies(imd) == ["a"], 30, "it is running")
+    imd.call("account.remove", account=imd.user.jid)
+    until(lambda: hooks(imd)["bad"]["running"] == 0, 30, "it is done")
+    assert "cannot be written down" not in imd.log() and "is refused by" not in imd.log()
+
+
+def test_failures_that_are_removed_are_not_run_again_and_others_go_on(imd, other):
+    add_hook(imd, "picky", "cat >>$HOME/events.jsonl; exit 1", "attempts=1")
+    hooks(imd)
+    say(other, imd, "a", "b")
+    until(lambda: len(failures(imd, "picky")) == 2, 30, "both failed")
+    first, second = failures(imd, "picky")
+    imd.call("failure.remove", consumer="hook:picky", number=first["number"])
+    imd.ok("hook", "replay", "picky")
+    until(lambda: bodies(imd) == ["a", "b", "b"], 30, "the one that is kept")
+    until(lambda: len(failures(imd, "picky")) == 1, 30, "it failed again")
 
 
 def test_a_file_that_comes_into_the_folder_is_noticed(imd, other):

@@ -37,6 +37,14 @@ private final class Scene {
 
     func alarm(now: Int64) -> Int64? { schedule.alarm(now: now) }
 
+    func isKnown(_ hook: String) -> Bool { schedule.isKnown(hook) }
+
+    func beginMove(_ hook: String) { schedule.beginMove(hook) }
+
+    func endMove(_ hook: String) { schedule.endMove(hook) }
+
+    func lose(_ hook: String) { schedule.lose(hook) }
+
     func beginTest() -> Bool { schedule.beginTest() }
 }
 
@@ -209,5 +217,52 @@ struct HookScheduleTests {
     @Test func `what is due in a far future is due now, the clock was set back`() {
         schedule.set("a", settings(), at: 9, .init(count: 1, next: HookSchedule.horizon + 1001))
         #expect(schedule.next(now: 1000, newest: 9) != nil)
+    }
+
+    @Test func `what ends while a place is set back does not acknowledge the place before`() throws {
+        schedule.set("a", settings(parallel: 2), at: 0)
+        try start(1, 2)
+        schedule.beginMove("a")
+        let record = try #require(schedule.ended("a", 1, nil, now: 0))
+        #expect(record.acknowledge == nil && record.put.isEmpty)
+        schedule.recorded("a", 1, .init(count: 1, next: 5))
+        #expect(schedule.next(now: 9, newest: 9) == nil && schedule.alarm(now: 9) == nil)
+        schedule.set("a", settings(parallel: 2), at: 1)
+        schedule.endMove("a")
+        let second = try #require(schedule.ended("a", 2, "x", now: 0))
+        #expect(second.acknowledge == 1 && second.put.map(\.event.number) == [2])
+        schedule.recorded("a", 2, .init())
+        #expect(schedule.next(now: 0, newest: 9)?.after == 1)
+    }
+
+    @Test func `two that change a place wait for each other`() throws {
+        schedule.set("a", settings(), at: 0)
+        schedule.beginMove("a")
+        schedule.beginMove("a")
+        schedule.endMove("a")
+        #expect(schedule.next(now: 0, newest: 9) == nil)
+        schedule.endMove("a")
+        #expect(schedule.next(now: 0, newest: 9) != nil)
+    }
+
+    @Test func `a hook whose place is not known acknowledges nothing`() throws {
+        schedule.set("a", settings(), at: 0)
+        try start(7)
+        schedule.lose("a")
+        #expect(!schedule.isKnown("a"))
+        #expect(schedule.ended("a", 7, nil, now: 0)?.acknowledge == 0)
+    }
+
+    @Test func `a retry that is written down while something is looked for keeps its alarm`() throws {
+        schedule.set("a", settings(parallel: 2), at: 0)
+        try start(1)
+        let look = try #require(schedule.next(now: 0, newest: 9))
+        _ = try #require(schedule.ended("a", 1, "exit status 1", now: 0))
+        schedule.recorded("a", 1, .init(count: 1, next: 5000))
+        _ = schedule.found(.init(events: [], through: 9, waiting: .init()), by: look)
+        #expect(schedule.alarm(now: 0) == 5000)
+        let later = try #require(schedule.next(now: 5000, newest: 9))
+        _ = schedule.found(.init(events: [], through: nil, waiting: .init()), by: later)
+        #expect(schedule.alarm(now: 5000) == nil)
     }
 }
