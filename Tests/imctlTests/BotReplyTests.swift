@@ -84,6 +84,11 @@ struct BotReplyTests {
         for jid in ["b c@d", "b@c/d", "b\n@c", "\u{202e}b@c", "b\"@c", "() { :;}@c"] {
             #expect(BotEnvironment.of(message(from: jid), number: 7).count == 3)
         }
+        for part in [
+            "$(reboot)", "a;b", "`id`", "a|b", "a*", "a?", "~", "a#", "{a,b}", "-rf", "a\\", "a!", "a=b",
+        ] {
+            #expect(BotEnvironment.of(message(from: "\(part)@evil.example"), number: 7).count == 3)
+        }
         #expect(BotEnvironment.of(message(from: "жук@пример.рф"), number: 7).count == 5)
     }
 

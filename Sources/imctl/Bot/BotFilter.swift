@@ -83,12 +83,16 @@ enum BotEnvironment {
             }
     }
 
-    /// As RFC 7622 has a bare JID: among others without white space, quotes and slashes.
+    /// A JID may hold `$` and `;`: one that could mean something to a careless script is in the event alone.
     static func isJID(_ text: String) -> Bool {
-        (1...2047).contains(text.utf8.count)
+        (1...2047).contains(text.utf8.count) && text.first != "-"
             && text.unicodeScalars.allSatisfy { scalar in
-                scalar.value > 0x20 && !TerminalText.isUnsafe(scalar) && !scalar.properties.isWhitespace
-                    && !"\"&'/:<>".unicodeScalars.contains(scalar)
+                switch scalar.value {
+                case 0x30...0x39, 0x41...0x5a, 0x61...0x7a: true
+                case 0x2d, 0x2e, 0x5f, 0x2b, 0x40, 0x25, 0x3a, 0x5b, 0x5d: true
+                case 0x80...: !TerminalText.isUnsafe(scalar) && !scalar.properties.isWhitespace
+                default: false
+                }
             }
     }
 }
