@@ -27,8 +27,8 @@ struct HookCommand: ParsableCommand {
             var line = "\(Output.safe(hook.name)) \(hook.state.rawValue)"
             if let reason = hook.reason { line += ": \(Output.safe(reason))" }
             if let types = hook.types {
-                line +=
-                    ": \(types.joined(separator: ",")), running \(hook.running), pending \(hook.pending ?? 0)"
+                line += ": \(types.map(Output.safe).joined(separator: ","))"
+                line += ", running \(hook.running), pending \(hook.pending ?? 0)"
             }
             if hook.waiting > 0 { line += ", waiting \(hook.waiting)" }
             if hook.failed > 0 { line += ", failed \(hook.failed)" }
