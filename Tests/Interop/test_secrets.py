@@ -107,7 +107,7 @@ def test_D42_canaries_are_in_no_log_no_argument_and_no_environment(server, peer)
                 "account", "add", second.jid, "--password-command", f"cat '{imd.root}/word'", "--server", server.address,
                 "--ca-file", server.ca)
             assert added.returncode == 0, added
-            scene.imctl("account", "remove", second.jid)
+            scene.imctl("account", "remove", "--yes", second.jid)
             talk(scene, peer)
             exported = scene.imctl("account", "export", imd.root / "backup.imd", secret=f"canary-passphrase-{MARK}")
             assert exported.returncode == 0, exported

@@ -32,6 +32,7 @@ extension Account {
             if features.archive { try await readPages() } else { try await finishReading(at: nil) }
         } catch {
             guard current == generation else { return }
+            holdsRepetitions = false
             if (try? await isFirstLogin()) == true { await giveUpHistory() }
             // A new connection reads on from where this one was, and finds what is held in its place.
             guard connection === self.connection else { return archive.restart() }

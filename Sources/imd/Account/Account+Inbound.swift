@@ -78,7 +78,8 @@ extension Account {
 
     /// Whether a live message has its place behind what is still being read from the archive.
     private func mustWait(_ stanza: Element) -> Bool {
-        guard !archive.isDone, features.archive else { return false }
+        let isUnknown = holdsRepetitions && !features.areKnown
+        guard !archive.isDone, features.archive || isUnknown else { return false }
         var message = stanza
         if Carbon.isClaimed(by: stanza) {
             guard let carbon = try? Carbon.unwrap(stanza, account: jid, receivedAt: Clock.now()) else {
@@ -86,7 +87,8 @@ extension Account {
             }
             message = carbon.message
         }
-        guard let id = StanzaIDs.stanzaID(of: message, by: jid, isAnnounced: features.stanzaIDs) else {
+        guard let id = StanzaIDs.stanzaID(of: message, by: jid, isAnnounced: features.stanzaIDs || isUnknown)
+        else {
             return false
         }
         return archive.holds(stanza, id: id)

@@ -171,6 +171,7 @@ extension Account {
 
     private func forgetStream() {
         archive = ArchiveReading()
+        holdsRepetitions = false
         currentLists = [:]
         bundleFailures = [:]
         presences = [:]
@@ -205,7 +206,7 @@ extension Account {
         guard let known, let record = known.record else { return }
         stream = ManagedStream(record)
         lostAt = .now
-        (holdsOutbox, holdsKeys) = (!record.caughtUp, !record.caughtUp)
+        (holdsOutbox, holdsKeys, holdsRepetitions) = (!record.caughtUp, !record.caughtUp, !record.caughtUp)
         for item in known.roster { see(item) }
         for presence in known.presences {
             presences[presence.jid, default: [:]][presence.resource] = Availability(presence)

@@ -63,6 +63,9 @@ actor Account {
     var sentPresence: (presence: OwnPresence, place: Int64)?
     /// Whether something of this connection could not be stored: nothing after it may count.
     var refuses = false
+    /// Whether what the server repeats must wait although its features are not known yet: an imd before this one ended
+    /// while it read the archive.
+    var holdsRepetitions = false
     /// Whether messages wait because some of them may have left on an earlier stream, which the archive will show.
     var holdsOutbox = false
     /// Places of the outbox that are being written down; other stanzas go behind them.
