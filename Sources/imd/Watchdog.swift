@@ -94,6 +94,8 @@ struct Watchdog: Service {
         var told = await states()
         supervisor.tell("STATUS=\(told)")
         for await _ in subscriber.wakeUps {
+            // Most events are messages: while many come, a look a second is enough.
+            do { try await Task.sleep(for: .seconds(1)) } catch { return }
             let states = await states()
             if states != told { supervisor.tell("STATUS=\(states)") }
             told = states

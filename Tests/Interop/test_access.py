@@ -6,9 +6,11 @@ import shutil
 import socket
 import stat
 import subprocess
+import time
 from contextlib import ExitStack
 
 import pytest
+from faults import resident
 from harness import BIN, CONFIG, NOPERM, TEMPFAIL, UNAVAILABLE, Api, Imd, assert_explained, die_with_parent, until
 from test_socket_activation import answer, fails, listen, spawn
 
@@ -183,6 +185,35 @@ def test_a_reader_gets_messages_at_a_place_of_its_own(limited, friend):
         reader.call("event.ack", consumer="reader", number=event["number"])
     shown = [message["body"] for message in limited.messages(2)]
     assert shown == ["before anybody read here", "one"], "the place of others is where it was"
+
+
+def test_a_reader_gets_nothing_that_its_user_writes_elsewhere(archive, limited, friend):
+    friend.ok("send", limited.user.jid, "warm up", "--wait", "delivered")
+    with Imd(archive) as elsewhere, Limited(limited, "reader") as reader:
+        elsewhere._user = limited.user
+        elsewhere.online()
+        reader.call("event.subscribe")
+        elsewhere.ok("send", friend.user.jid, "from another device", "--wait", "delivered")
+        until(lambda: "from another device" in str(limited.call("message.list", chat=friend.user.jid)), 20, "the carbon")
+        friend.ok("send", limited.user.jid, "to the reader", "--wait", "server")
+        assert reader.event()["body"] == "to the reader"
+
+
+def test_a_client_that_reads_no_answers_gets_no_more_made(limited):
+    """128 lines may be begun, and a batch may be answered at length: together that is no gigabyte."""
+    call = {"jsonrpc": "2.0", "method": "rpc.discover"}
+    line = json.dumps([{**call, "id": number} for number in range(300)]).encode() + b"\n"
+    before = resident(limited)
+    with Limited(limited, "bar") as api:
+        api.socket.settimeout(3)
+        try:
+            for _ in range(100):
+                api.socket.sendall(line)
+        except TimeoutError:
+            pass
+        time.sleep(1)
+        assert resident(limited) - before < 64 << 10, "KiB"
+        assert limited.call("daemon.status")["pid"], "others are answered"
 
 
 def test_which_accounts_there_are_is_not_told(archive, friend):

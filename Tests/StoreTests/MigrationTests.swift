@@ -33,7 +33,9 @@ import XMPP
               (2, 1, 'o1', '\(juliet)', 'romeo@example.net', 'out', 'sent once', NULL, NULL, NULL, NULL, 0, 'server',
                 NULL, 0, 'job-1', NULL, 12, 12),
               (3, 1, 'o2', '\(juliet)', 'romeo@example.net', 'out', 'to be sent', NULL, NULL, NULL, NULL, 0, 'queued',
-                NULL, 0, NULL, NULL, 13, 13);
+                NULL, 0, NULL, NULL, 13, 13),
+              (4, 1, 'i2', 'nurse@example.com', 'nurse@example.com/x', 'in', 'long ago', NULL, NULL, NULL, NULL, 1,
+                'received', NULL, 0, NULL, 's2', 9, 9);
             INSERT INTO outbox VALUES (8, 1, 3, x'3c6d2f3e', 13), (9, 1, NULL, x'3c722f3e', 14);
             INSERT INTO event VALUES (1, 1, 'message', '\(juliet)', 1, NULL, 11), (2, 1, 'state', '\(juliet)', 2, '{}', 12);
             INSERT INTO consumer VALUES ('bot', 1, '{}', 3);
@@ -66,6 +68,7 @@ import XMPP
             let account = try #require(try tx.account(id: 1))
             #expect(account.identity.seed == seed && account.nextPreKeyID == 42)
             #expect(account.archivePosition == "a1" && account.archivePositionAt == nil)
+            try #expect(tx.chats(account: 1).map(\.unread) == [0, 0], "what is old counts as read")
             try #expect(tx.allPreKeys(account: 1).map(\.id) == [41] && tx.preKeyCount(account: 1) == 1)
             let messages = try tx.messages(account: 1, chat: JID(juliet), limit: 9)
             #expect(messages.map(\.body) == ["hello", "sent once", "to be sent"])

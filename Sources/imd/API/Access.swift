@@ -26,12 +26,12 @@ struct Access: Equatable, Sendable {
     var to: Set<JID>?
     /// `account`: the only one; nil for all.
     var account: JID?
-
     /// `per-minute`: how many messages.
     var perMinute = 60
+
     /// What a capability opens. rpc.discover is open to all: it says what everybody can read in the manual.
     private static let capabilities: [String: Capability] = [
-        MessageSend.name: .send, EventSubscribe.name: .receive, EventAck.name: .receive, "chat.list": .unread,
+        MessageSend.name: .send, EventSubscribe.name: .receive, EventAck.name: .receive, ChatList.name: .unread,
         DaemonStatus.name: .status,
     ]
 
@@ -56,7 +56,7 @@ struct Access: Equatable, Sendable {
         case EventAck.name:
             try expectOwnConsumer(params["consumer"])
             return params
-        case "chat.list": return try withAccount(params)
+        case ChatList.name: return try withAccount(params)
         default: return params
         }
     }
@@ -128,7 +128,7 @@ struct Access: Equatable, Sendable {
     }
 
     private static func shown(_ method: String) -> String {
-        "\"\(TerminalText.escape(String(method.prefix(64)), keepsLines: false))\""
+        "\"\(TerminalText.escape(String(method.unicodeScalars.prefix(64)), keepsLines: false))\""
     }
 
     // MARK: Answers
@@ -140,7 +140,7 @@ struct Access: Equatable, Sendable {
             result.filtering("methods") { $0["name"]?.string.map(allows) ?? false }
         case DaemonStatus.name:
             result.filtering("accounts") { isOwn($0["jid"]) }
-        case "chat.list": countsAlone(result)
+        case ChatList.name: countsAlone(result)
         case MessageSend.name:
             if let id = result["id"]?.string, id.hasPrefix(idPrefix) {
                 result.with("id", .string(String(id.dropFirst(idPrefix.count))))
