@@ -6,11 +6,9 @@ import shutil
 import socket
 import stat
 import subprocess
-import time
 from contextlib import ExitStack
 
 import pytest
-from faults import resident
 from harness import BIN, CONFIG, NOPERM, TEMPFAIL, UNAVAILABLE, Api, Imd, assert_explained, die_with_parent, until
 from test_socket_activation import answer, fails, listen, spawn
 
@@ -197,23 +195,6 @@ def test_a_reader_gets_nothing_that_its_user_writes_elsewhere(archive, limited, 
         until(lambda: "from another device" in str(limited.call("message.list", chat=friend.user.jid)), 20, "the carbon")
         friend.ok("send", limited.user.jid, "to the reader", "--wait", "server")
         assert reader.event()["body"] == "to the reader"
-
-
-def test_a_client_that_reads_no_answers_gets_no_more_made(limited):
-    """128 lines may be begun, and a batch may be answered at length: together that is no gigabyte."""
-    call = {"jsonrpc": "2.0", "method": "rpc.discover"}
-    line = json.dumps([{**call, "id": number} for number in range(300)]).encode() + b"\n"
-    before = resident(limited)
-    with Limited(limited, "bar") as api:
-        api.socket.settimeout(3)
-        try:
-            for _ in range(100):
-                api.socket.sendall(line)
-        except TimeoutError:
-            pass
-        time.sleep(1)
-        assert resident(limited) - before < 64 << 10, "KiB"
-        assert limited.call("daemon.status")["pid"], "others are answered"
 
 
 def test_which_accounts_there_are_is_not_told(archive, friend):

@@ -1,6 +1,7 @@
 """Several requests on one line: the specification's own examples (JSON-RPC 2.0 §6, §7), order, limits."""
 
 import json
+import time
 
 import pytest
 from harness import Api
@@ -156,3 +157,26 @@ def test_sends_in_a_batch_keep_their_order_whatever_one_of_them_waits_for(imd, p
         assert api.read()[0]["result"]["state"]
     expected = [f"{n}" for n in range(60) if n != 20] + ["next"]
     assert [e["body"] for e in peer.messages(len(expected))] == expected
+
+
+def test_a_client_that_reads_no_answers_gets_no_more_made(imd):
+    """128 lines may be begun, and each be answered at length: all that together is not kept for it."""
+    def made():
+        return {consumer["name"] for consumer in imd.call("consumer.list")["consumers"]} & set(names)
+
+    names = [f"deaf-{number}" for number in range(6)]
+    discover = [{"jsonrpc": "2.0", "id": number, "method": "rpc.discover"} for number in range(30)]
+    with Api(imd, timeout=60) as api:
+        for name in names:
+            subscribe = {"jsonrpc": "2.0", "id": name, "method": "event.subscribe", "params": {"consumer": name}}
+            api.write(json.dumps([subscribe, *discover]).encode() + b"\n")
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline and len(made()) < 4:
+            time.sleep(0.1)
+        assert 1 <= len(made()) < 4
+        for name in names:
+            answers = api.read()
+            while isinstance(answers, dict):  # what the subscriptions bring
+                answers = api.read()
+            assert answers[0]["id"] == name and "result" in answers[0]
+    assert made() == set(names)
