@@ -1,4 +1,4 @@
-"""Fixtures: one server for the whole run, fresh users and processes for each test."""
+"""Fixtures: servers of its own for each file, so that none runs out of users; fresh users and processes for each test."""
 
 import faults
 import pytest
@@ -21,7 +21,7 @@ def pytest_terminal_summary(terminalreporter):
             terminalreporter.write_line(line)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server():
     """No contact is in anybody's roster; also serves the domains that must be refused."""
     names = [f"user{number}" for number in range(300)]
@@ -36,7 +36,7 @@ def friends():
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def archive():
     """A server that keeps an archive, as most do; its users know each other."""
     names = [f"user{number}" for number in range(100)]
@@ -44,21 +44,21 @@ def archive():
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ejabberd():
     names = [f"user{number}" for number in range(16)]
     with Ejabberd(names, ["--mutual"]) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def prosody_circles():
     options = ["--mam", "--mutual", "--circle", str(CIRCLE), "--capture", "--nodelay"]
     with Prosody([f"user{number}" for number in range(64 * CIRCLE)], options) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ejabberd_circles():
     options = ["--mutual", "--circle", str(CIRCLE)]
     with Ejabberd([f"user{number}" for number in range(64 * CIRCLE)], options) as server:
