@@ -15,7 +15,7 @@ struct AccountCommand: ParsableCommand {
     /// `imctl account add`.
     struct Add: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Log in to an account and keep it.",
+            commandName: "add", abstract: "Log in to an account and keep it.",
             discussion: "Asks for the password on the terminal unless told where to get it.")
 
         @Argument(help: "The account, user@host.")
@@ -74,7 +74,7 @@ struct AccountCommand: ParsableCommand {
 
     /// `imctl account list`.
     struct List: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List the accounts.")
+        static let configuration = CommandConfiguration(commandName: "list", abstract: "List the accounts.")
         @OptionGroup var output: JSONOption
 
         func run() throws {
@@ -86,7 +86,7 @@ struct AccountCommand: ParsableCommand {
     /// `imctl account remove`.
     struct Remove: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Delete an account here, with its keys and messages.",
+            commandName: "remove", abstract: "Delete an account here, with its keys and messages.",
             discussion: "The account on the server stays; its device list loses this device.")
         @Argument(help: "The account, user@host.", completion: .account)
         var jid: String
@@ -109,7 +109,8 @@ struct AccountCommand: ParsableCommand {
 
     /// `imctl account connect`.
     struct Connect: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Bring an account online and keep it so.")
+        static let configuration = CommandConfiguration(
+            commandName: "connect", abstract: "Bring an account online and keep it so.")
         @Argument(help: "The account, user@host.", completion: .account)
         var jid: String
         @OptionGroup var output: JSONOption
@@ -122,7 +123,8 @@ struct AccountCommand: ParsableCommand {
 
     /// `imctl account disconnect`.
     struct Disconnect: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Take an account offline and keep it so.")
+        static let configuration = CommandConfiguration(
+            commandName: "disconnect", abstract: "Take an account offline and keep it so.")
         @Argument(help: "The account, user@host.", completion: .account)
         var jid: String
         @OptionGroup var output: JSONOption

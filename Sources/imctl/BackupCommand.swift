@@ -22,6 +22,7 @@ extension AccountCommand {
     /// `imctl account export`.
     struct Export: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "export",
             abstract: "Write account, contacts, decisions and history into an encrypted file.",
             discussion: "No key of this device is in it: what is made from it is another device.")
         @Argument(help: "The file; it must not exist.", completion: .file())
@@ -45,6 +46,7 @@ extension AccountCommand {
     /// `imctl account import`.
     struct Import: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "import",
             abstract: "Add an account from a file of \"account export\", as a new device.",
             discussion: "Where imd is to run a command in the file for the password, you are asked.")
         @Argument(help: "The file.", completion: .file())

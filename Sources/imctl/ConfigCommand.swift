@@ -12,7 +12,7 @@ struct ConfigCommand: ParsableCommand {
     /// `imctl config check`.
     struct Check: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Say whether config.toml is right, or where it is wrong.",
+            commandName: "check", abstract: "Say whether config.toml is right, or where it is wrong.",
             discussion: "Works whether or not imd runs. \"systemctl --user reload imd\" has it read again.")
 
         /// imd alone knows what may stand there, and is asked also where it refuses to start because of that file.

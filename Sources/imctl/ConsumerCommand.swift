@@ -11,7 +11,8 @@ struct ConsumerCommand: ParsableCommand {
 
     /// `imctl consumer list`.
     struct List: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List the consumers and how far they are.")
+        static let configuration = CommandConfiguration(
+            commandName: "list", abstract: "List the consumers and how far they are.")
         @OptionGroup var output: JSONOption
 
         func run() throws {
@@ -24,7 +25,7 @@ struct ConsumerCommand: ParsableCommand {
     /// `imctl consumer rewind`.
     struct Rewind: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Let a consumer have events again.",
+            commandName: "rewind", abstract: "Let a consumer have events again.",
             discussion: "Give exactly one of --to, --by and --all. The consumer must not be connected.")
         @Argument(help: "Name of the consumer.", completion: .consumer)
         var name: String
@@ -70,7 +71,8 @@ struct ConsumerCommand: ParsableCommand {
 
     /// `imctl consumer remove`.
     struct Remove: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Forget a consumer and its place.")
+        static let configuration = CommandConfiguration(
+            commandName: "remove", abstract: "Forget a consumer and its place.")
         @Argument(help: "Name of the consumer.", completion: .consumer)
         var name: String
         @OptionGroup var consent: ConsentOption

@@ -11,7 +11,8 @@ struct ContactCommand: ParsableCommand {
 
     /// `imctl contact list`.
     struct List: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List the contacts and their presence.")
+        static let configuration = CommandConfiguration(
+            commandName: "list", abstract: "List the contacts and their presence.")
         @OptionGroup var choice: AccountOption
         @OptionGroup var output: JSONOption
 
@@ -24,7 +25,7 @@ struct ContactCommand: ParsableCommand {
     /// `imctl contact add`.
     struct Add: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Add a contact and ask to see its presence.")
+            commandName: "add", abstract: "Add a contact and ask to see its presence.")
         @Argument(help: "The contact, user@host.")
         var jid: String
         @Option(help: "What to call the contact.")
@@ -45,7 +46,7 @@ struct ContactCommand: ParsableCommand {
     /// `imctl contact remove`.
     struct Remove: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Remove a contact; messages stay.")
+            commandName: "remove", abstract: "Remove a contact; messages stay.")
         @Argument(help: "The contact, user@host.", completion: .contact)
         var jid: String
         @OptionGroup var consent: ConsentOption
@@ -61,7 +62,7 @@ struct ContactCommand: ParsableCommand {
     /// `imctl contact approve`.
     struct Approve: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Let somebody see your presence, or refuse.")
+            commandName: "approve", abstract: "Let somebody see your presence, or refuse.")
         @Argument(help: "Who asked, user@host.", completion: .contact)
         var jid: String
         @Flag(help: "Refuse, also when allowed before.")
@@ -95,6 +96,7 @@ struct PresenceCommand: ParsableCommand {
     /// `imctl presence set`.
     struct Set: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "set",
             abstract: "Show online, chat, away, xa, dnd or offline, with a text if you like.")
         @Argument(help: "online, chat, away, xa, dnd or offline.")
         var show: Show

@@ -15,7 +15,8 @@ struct DeviceCommand: ParsableCommand {
 
     /// `imctl device list`.
     struct List: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List devices with their fingerprints.")
+        static let configuration = CommandConfiguration(
+            commandName: "list", abstract: "List devices with their fingerprints.")
         @Argument(help: "The contact, user@host; yourself when absent.", completion: .contact)
         var jid: String?
         @OptionGroup var choice: AccountOption
@@ -35,7 +36,8 @@ struct DeviceCommand: ParsableCommand {
 
     /// `imctl device distrust`.
     struct Distrust: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Never send to a device again.")
+        static let configuration = CommandConfiguration(
+            commandName: "distrust", abstract: "Never send to a device again.")
         @Argument(help: "The contact, user@host.", completion: .contact)
         var jid: String
         @Argument(help: "The device's id or fingerprint; all devices when absent.", completion: .device)
@@ -53,7 +55,7 @@ struct DeviceCommand: ParsableCommand {
     /// `imctl device qr`.
     struct QR: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Draw a QR code by which others verify your devices.",
+            commandName: "qr", abstract: "Draw a QR code by which others verify your devices.",
             discussion: "Conversations and others scan it from the screen.")
         @Argument(
             help: "Somebody else's verified devices, user@host; yours when absent.", completion: .contact)
@@ -73,7 +75,7 @@ struct DeviceCommand: ParsableCommand {
     /// `imctl device reset`.
     struct Reset: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Start new sessions, where messages cannot be read on one side.")
+            commandName: "reset", abstract: "Start new sessions, where messages cannot be read on one side.")
         @Argument(help: "The contact, user@host.", completion: .contact)
         var jid: String
         @Argument(help: "The device's id; all listed devices when absent.", completion: .device)
@@ -97,6 +99,7 @@ struct DeviceCommand: ParsableCommand {
     /// `imctl device remove`.
     struct Remove: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "remove",
             abstract: "Take an old device of yours off the list: nobody writes to it any more.")
         @Argument(help: "The device's id.", completion: .device)
         var device: UInt32

@@ -13,7 +13,7 @@ struct HookCommand: ParsableCommand {
     /// `imctl hook list`.
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Look at the folder again and list what is in it.")
+            commandName: "list", abstract: "Look at the folder again and list what is in it.")
         @OptionGroup var output: JSONOption
 
         func run() throws {
@@ -39,7 +39,7 @@ struct HookCommand: ParsableCommand {
     /// `imctl hook test`.
     struct Test: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Run a hook once and print what it prints.",
+            commandName: "test", abstract: "Run a hook once and print what it prints.",
             discussion:
                 "Without --event and --number it gets a sample message. Exits with 70 if the hook fails.")
         @Argument(help: "Name of the hook.", completion: .hook)
@@ -82,7 +82,7 @@ struct HookCommand: ParsableCommand {
     /// `imctl hook failures`.
     struct Failures: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "List the events that hooks failed at.")
+            commandName: "failures", abstract: "List the events that hooks failed at.")
         @Argument(help: "Name of the hook; without it those of all hooks.", completion: .hook)
         var name: String?
         @Option(help: ArgumentHelp("How many at most, 1 to 1000.", valueName: "n"))
@@ -116,7 +116,7 @@ struct HookCommand: ParsableCommand {
     /// `imctl hook replay`.
     struct Replay: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Give a hook events again.",
+            commandName: "replay", abstract: "Give a hook events again.",
             discussion: "Without a number: all that it failed at and that are not tried again by themselves.")
         @Argument(help: "Name of the hook.", completion: .hook)
         var name: String

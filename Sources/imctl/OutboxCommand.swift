@@ -12,7 +12,8 @@ struct OutboxCommand: ParsableCommand {
     /// `imctl outbox list`.
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "List the messages that are not yet with the server, oldest first.")
+            commandName: "list", abstract: "List the messages that are not yet with the server, oldest first."
+        )
         @Flag(help: "Those that failed instead.")
         var failed = false
         @OptionGroup var choice: AccountOption
@@ -31,7 +32,7 @@ struct OutboxCommand: ParsableCommand {
     /// `imctl outbox cancel`.
     struct Cancel: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Take back a message that is still queued.",
+            commandName: "cancel", abstract: "Take back a message that is still queued.",
             discussion: "One that has left cannot be recalled; the status is then 73.")
         @Argument(help: "Id of the message.", completion: .waiting)
         var id: String
@@ -47,6 +48,7 @@ struct OutboxCommand: ParsableCommand {
     /// `imctl outbox retry`.
     struct Retry: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "retry",
             abstract: "Send a failed message once more, or connect at once and try what waits.",
             discussion:
                 "Prints the messages that are tried now; \"imctl outbox list\" tells what still waits.")
