@@ -18,7 +18,16 @@ final class APISession: Sendable {
         /// What is to be written, in order; the number of the first of it.
         var places: [Place] = []
         var first = 0
+        var outgoing = Outgoing()
         var subscriptions: [Task<Void, Never>] = []
+    }
+
+    /// What the event loop has not fetched yet.
+    private struct Outgoing {
+        var answers: [ByteBuffer] = []
+        var readsOn = false
+
+        var isEmpty: Bool { answers.isEmpty && !readsOn }
     }
 
     /// A request's place among the answers, or that of a reminder to read on.
@@ -81,7 +90,8 @@ final class APISession: Sendable {
     /// What a client asked for before it went is begun all the same, like a notification; it only waits for nothing.
     private func begin(_ line: LineBuffer.Line, _ call: Call, _ dispatcher: Dispatcher) {
         let number = reserve()
-        let request = Task {
+        // What needs no waiting is answered here and now, without a change of threads.
+        let request = Task.immediate {
             let answer = await dispatcher.answer(line, call)
             settle(number, .answer(answer, call.announcements))
             call.turn.pass()
@@ -101,34 +111,50 @@ final class APISession: Sendable {
         }
     }
 
-    /// Writes what is its turn to be written. A client that reads nothing costs no more memory than its requests that
-    /// are begun, and the connection closes behind the last byte: a place is free once its answer was taken.
+    /// Hands over what is its turn to be written. A client that reads nothing costs no more memory than its requests
+    /// that are begun, and the connection closes behind the last byte: a place is free once its answer was taken.
     private func settle(_ number: Int, _ output: Output) {
         state.withLock { state in
             state.places[number - state.first].output = output
             while let output = state.places.first?.output {
                 state.places.removeFirst()
                 state.first += 1
-                write(output, &state)
+                handOver(output, &state)
             }
         }
     }
 
-    private func write(_ output: Output, _ state: inout State) {
+    private func handOver(_ output: Output, _ state: inout State) {
+        // Before a subscription begins: what it writes comes behind the answer.
+        if state.outgoing.isEmpty { channel.eventLoop.execute { self.write() } }
         switch output {
-        case .answer(let line?, let announcements):
-            state.untaken += line.count
-            let written = channel.writeAndFlush(APIOutput.bytes(ByteBuffer(bytes: line)))
-            written.whenComplete { [self] _ in
-                self.state.withLock { $0.untaken -= line.count }
+        case .answer(let line, let announcements):
+            if let line {
+                state.untaken += line.count
+                state.outgoing.answers.append(ByteBuffer(bytes: line))
+            } else {
                 place.yield()
             }
             begin(announcements, &state)
-        case .answer(nil, let announcements):
-            place.yield()
-            begin(announcements, &state)
-        case .readOn: channel.writeAndFlush(APIOutput.readOn, promise: nil)
+        case .readOn: state.outgoing.readsOn = true
         }
+    }
+
+    /// Answers that were settled while the event loop was busy leave together.
+    private func write() {
+        let outgoing = state.withLock { state in
+            defer { state.outgoing = Outgoing() }
+            return state.outgoing
+        }
+        for answer in outgoing.answers {
+            let written = channel.write(APIOutput.bytes(answer))
+            written.whenComplete { [self] _ in
+                state.withLock { $0.untaken -= answer.readableBytes }
+                place.yield()
+            }
+        }
+        channel.flush()
+        if outgoing.readsOn { channel.writeAndFlush(APIOutput.readOn, promise: nil) }
     }
 
     /// The client is gone: nobody is left who waits for anything.

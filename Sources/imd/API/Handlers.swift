@@ -29,12 +29,7 @@ struct Handlers: Sendable {
     // MARK: Daemon and accounts
 
     private func registerAccounts(_ dispatcher: inout Dispatcher) {
-        dispatcher.on(DaemonStatus.self) { _ in
-            DaemonStatus.Result(
-                version: LocalAPI.version, pid: getpid(), startedAt: Timestamp(milliseconds: startedAt),
-                accounts: await statuses(), lastEvent: try await store.read { try $0.lastEventNumber() },
-                storage: await storageFailure())
-        }
+        dispatcher.on(DaemonStatus.self) { _ in try await daemonStatus() }
         dispatcher.on(DaemonCheck.self) { _ in DaemonCheck.Result(checks: await checks()) }
         dispatcher.on(AccountAdd.self) { params in
             let account = try await accounts.add(
@@ -42,7 +37,7 @@ struct Handlers: Sendable {
                 timeout: .seconds(params.timeout ?? 30))
             return await account.status
         }
-        dispatcher.on(AccountList.self) { _ in AccountList.Result(accounts: await statuses()) }
+        dispatcher.on(AccountList.self) { _ in AccountList.Result(accounts: try await daemonStatus().accounts) }
         dispatcher.on(AccountRemove.self) { params in
             try await accounts.remove(try await accounts.find(params.account))
         }
@@ -58,10 +53,21 @@ struct Handlers: Sendable {
         }
     }
 
-    private func statuses() async -> [AccountStatus] {
+    private func daemonStatus() async throws -> DaemonStatus.Result {
+        let accounts = await accounts.all
+        // One look at the store for all: status bars ask often.
+        let (last, queued) = try await store.read { tx in
+            (try tx.lastEventNumber(), accounts.map { account in try? tx.pendingCount(account: account.id) })
+        }
         var statuses: [AccountStatus] = []
-        for account in await accounts.all { statuses.append(await account.fullStatus()) }
-        return statuses
+        for (account, queued) in zip(accounts, queued) {
+            var status = await account.status
+            status.queued = queued.map { Int64($0) }
+            statuses.append(status)
+        }
+        return DaemonStatus.Result(
+            version: LocalAPI.version, pid: getpid(), startedAt: Timestamp(milliseconds: startedAt),
+            accounts: statuses, lastEvent: last, storage: await storageFailure())
     }
 
     // MARK: Messages

@@ -32,14 +32,6 @@ extension Account {
         return status
     }
 
-    /// The same with what only the store can tell.
-    func fullStatus() async -> AccountStatus {
-        let id = id
-        var status = status
-        status.queued = try? await store.read { Int64(try $0.pendingCount(account: id)) }
-        return status
-    }
-
     func send(_ params: MessageSend.Params, _ turn: Turn) async throws -> MessageSend.Result {
         let request = SendRequest(
             chat: try JID(parameter: params.to), body: params.body, clientID: params.id,
