@@ -147,15 +147,29 @@ extension Transaction {
     }
 
     /// A page of a chat, newest last.
-    /// - Parameter before: row of the oldest message of the page that follows; nil for the newest page.
+    /// - Parameters:
+    ///   - before: row of the oldest message of the page that follows; nil for the newest page.
+    ///   - bytes: how much text is enough; the page ends with the message that reaches it.
     public func messages(
-        account: Int64, chat: JID, before: Int64? = nil, limit: Int
+        account: Int64, chat: JID, before: Int64? = nil, limit: Int, bytes: Int = .max
     ) throws(StoreError) -> [StoredMessage] {
-        try rows(
+        var room = bytes
+        return try rows(
             """
             \(Self.selectMessages) WHERE m.account = ? AND m.chat = ? AND m.id < ? ORDER BY m.id DESC LIMIT ?
-            """, account, chat.bare, before ?? .max, limit, read: Self.message
+            """, account, chat.bare, before ?? .max, limit, read: Self.message,
+            isLast: { message in
+                room -= message.body.utf8.count
+                return room <= 0
+            }
         ).reversed()
+    }
+
+    /// Whether a chat has messages older than that row.
+    public func hasMessages(account: Int64, chat: JID, before: Int64) throws(StoreError) -> Bool {
+        try first(
+            "SELECT 1 FROM message WHERE account = ? AND chat = ? AND id < ? LIMIT 1", account, chat.bare, before
+        ) { _ in true } ?? false
     }
 
     /// The newest message of a chat that came in.

@@ -49,16 +49,21 @@ extension Transaction {
         return sqlite3_last_insert_rowid(sqlite3_db_handle(statement))
     }
 
-    /// All rows. `read` must not run another statement with the same text.
+    /// All rows, or those up to and with the one for which `isLast` is true. `read` must not run another statement
+    /// with the same text.
     func rows<Result, each Value: Bindable>(
-        _ sql: String, _ values: repeat each Value, read: (Row) throws(StoreError) -> Result
+        _ sql: String, _ values: repeat each Value, read: (Row) throws(StoreError) -> Result,
+        isLast: (Result) -> Bool = { _ in false }
     ) throws(StoreError) -> [Result] {
         let statement = try prepare(sql, repeat each values)
         defer { finish(statement) }
         var results: [Result] = []
         while true {
             switch sqlite3_step(statement) {
-            case SQLITE_ROW: results.append(try read(Row(statement: statement)))
+            case SQLITE_ROW:
+                let result = try read(Row(statement: statement))
+                results.append(result)
+                if isLast(result) { return results }
             case SQLITE_DONE: return results
             case let code: throw failure(code, of: statement)
             }

@@ -13,55 +13,27 @@ enum Daemon {
     static func run(
         _ paths: Paths, _ config: Config, _ log: Logger, reloaded: @escaping @Sendable (Config) -> Void
     ) async throws(UserError) {
-        let limited = try config.access.map { access throws(UserError) in
-            (access: access, place: try paths.socket.named(access.name))
-        }
-        let inherited = try ListeningSocket.inherited(at: [paths.socket] + limited.map(\.place))
+        let sockets = try Socket.all(paths, config)
         let supervisor = Supervisor.inherited()
         try Paths.makePrivate(paths.data)
         try Paths.makePrivate(paths.socket.directory)
         let lock = try InstanceLock(path: paths.lock)
         let feed = EventFeed()
         let store = try open(paths, config.keyOrigin, feed)
-        let current = CurrentConfig(config)
-        let group = MultiThreadedEventLoopGroup.singleton
-        let accounts = Accounts(
-            store: store, group: group, config: config, log: log)
-        let hooks = Hooks(
-            store: store, feed: feed, folder: paths.hooks, overrides: config.hooks,
-            environment: ProcessInfo.processInfo.environment, log: log)
-        var dispatcher = Dispatcher(log: log)
-        Handlers(
-            accounts: accounts, store: store, feed: feed, hooks: hooks, paths: paths, startedAt: Clock.now()
-        ).register(in: &dispatcher)
+        let core = Core(paths, config, store, feed, log)
         let network = NetworkMonitor(log: log)
         defer { network.close() }
-        Task { for await _ in network.changes { await accounts.networkChanged() } }
-        let retention = Retention(store: store, feed: feed, current: current, log: log)
-        let reload = Reload(
-            path: paths.configuration, current: current,
-            apply: { config in
-                reloaded(config)
-                await hooks.configure(config.hooks)
-                await accounts.configure(config)
-                await retention.prune()
-            }, log: log)
-        let server = APIServer(
-            place: paths.socket, inherited: inherited[paths.socket.path], dispatcher: dispatcher,
-            group: group,
-            log: log, onServing: { supervisor.tell("READY=1") })
+        Task { for await _ in network.changes { await core.accounts.networkChanged() } }
         let watchdog = Watchdog(
-            supervisor: supervisor, store: store, accounts: accounts, feed: feed, log: log)
-        let others = limited.map { [dispatcher] access, place in
-            APIServer(
-                place: place, inherited: inherited[place.path], access: access, dispatcher: dispatcher,
-                group: group, log: log)
-        }
+            supervisor: supervisor, store: store, accounts: core.accounts, feed: feed, log: log)
         // Shut down from the last to the first.
-        let services = serviceGroup([accounts, retention, hooks, reload, server, watchdog] + others, log)
+        let servers = sockets.map { socket in
+            core.server(socket) { if socket.access == nil { supervisor.tell("READY=1") } }
+        }
+        let services = core.services(reloaded) + servers + [watchdog]
         do {
-            try await accounts.start()
-            try await services.run()
+            try await core.accounts.start()
+            try await serviceGroup(services, log).run()
             try store.close()
         } catch let error as UserError {
             throw error
@@ -127,6 +99,71 @@ enum Daemon {
 
     /// Keeps the lock until here.
     private static func extend(_ lock: borrowing InstanceLock) {}
+}
+
+/// Where clients connect.
+private struct Socket {
+    /// What they may do; nil for everything.
+    let access: Access?
+    let place: SocketPath
+    let inherited: ListeningSocket?
+
+    static func all(_ paths: Paths, _ config: Config) throws(UserError) -> [Socket] {
+        let limited = try config.access.map { access throws(UserError) in
+            (access: access, place: try paths.socket.named(access.name))
+        }
+        let inherited = try ListeningSocket.inherited(at: [paths.socket] + limited.map(\.place))
+        let open = Socket(access: nil, place: paths.socket, inherited: inherited[paths.socket.path])
+        return [open]
+            + limited.map { Socket(access: $0, place: $1, inherited: inherited[$1.path]) }
+    }
+}
+
+/// What does the work behind the sockets.
+private struct Core {
+    let accounts: Accounts
+    private let store: Store
+    private let feed: EventFeed
+    private let hooks: Hooks
+    private let configuration: String
+    private let current: CurrentConfig
+    private let dispatcher: Dispatcher
+    private let group = MultiThreadedEventLoopGroup.singleton
+    private let log: Logger
+
+    init(_ paths: Paths, _ config: Config, _ store: Store, _ feed: EventFeed, _ log: Logger) {
+        (self.store, self.feed, self.log) = (store, feed, log)
+        configuration = paths.configuration
+        current = CurrentConfig(config)
+        accounts = Accounts(store: store, group: group, config: config, log: log)
+        hooks = Hooks(
+            store: store, feed: feed, folder: paths.hooks, overrides: config.hooks,
+            environment: ProcessInfo.processInfo.environment, log: log)
+        var dispatcher = Dispatcher(log: log)
+        Handlers(
+            accounts: accounts, store: store, feed: feed, hooks: hooks, paths: paths, startedAt: Clock.now()
+        ).register(in: &dispatcher)
+        self.dispatcher = dispatcher
+    }
+
+    func services(_ reloaded: @escaping @Sendable (Config) -> Void) -> [any Service] {
+        let retention = Retention(store: store, feed: feed, current: current, log: log)
+        let reload = Reload(
+            path: configuration, current: current,
+            apply: { [hooks, accounts] config in
+                reloaded(config)
+                await hooks.configure(config.hooks)
+                await accounts.configure(config)
+                await retention.prune()
+            }, log: log)
+        return [accounts, retention, hooks, reload]
+    }
+
+    func server(_ socket: Socket, onServing: @escaping @Sendable () -> Void) -> any Service {
+        APIServer(
+            place: socket.place, inherited: socket.inherited, access: socket.access, dispatcher: dispatcher,
+            group: group, log: log, onServing: onServing)
+    }
 }
 
 extension Accounts: Service {

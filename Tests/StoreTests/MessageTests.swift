@@ -157,6 +157,26 @@ import XMPP
             #expect(newest.map(\.messageID) == ["m4", "m5"])
             let before = try tx.messages(account: account, chat: chat, before: newest[0].id, limit: 9)
             #expect(before.map(\.messageID) == ["m1", "m2", "m3"])
+            try #expect(tx.hasMessages(account: account, chat: chat, before: newest[0].id))
+            try #expect(!tx.hasMessages(account: account, chat: chat, before: before[0].id))
+        }
+    }
+
+    @Test func `a page of history ends where its text is enough, and is never empty`() async throws {
+        let test = try await TestStore()
+        try await test.write { tx, account in
+            for number in 1...4 {
+                let body = String(repeating: "é", count: number)
+                _ = try tx.insertIncoming(incoming(account, id: "m\(number)", body: body))
+            }
+            let chat = try JID(juliet)
+            func page(_ bytes: Int) throws -> [String] {
+                try tx.messages(account: account, chat: chat, limit: 9, bytes: bytes).map(\.messageID)
+            }
+            try #expect(page(1) == ["m4"])
+            try #expect(page(8) == ["m4"])
+            try #expect(page(9) == ["m3", "m4"])
+            try #expect(page(20) == ["m1", "m2", "m3", "m4"])
         }
     }
 

@@ -72,22 +72,28 @@ struct Handlers: Sendable {
 
     // MARK: Messages
 
+    /// A page of history stops at this much text, in bytes.
+    private static let pageSize = 4 << 20
+
+    private func page(_ params: MessageList.Params) async throws -> MessageList.Result {
+        let account = try await accounts.find(params.account)
+        let (id, chat) = (account.id, try JID(parameter: params.chat))
+        let (messages, more) = try await store.read { tx in
+            let before = try params.before.map { try tx.message(named: $0, account: id).id }
+            let messages = try tx.messages(
+                account: id, chat: chat, before: before, limit: params.limit ?? 50, bytes: Self.pageSize)
+            guard let oldest = messages.first else { return (messages, false) }
+            return (messages, try tx.hasMessages(account: id, chat: chat, before: oldest.id))
+        }
+        return MessageList.Result(messages: messages.map { $0.shown(account: account.jid) }, more: more)
+    }
+
     private func registerMessages(_ dispatcher: inout Dispatcher) {
         dispatcher.on(MessageSend.self) { params, call in
             let account = try await accounts.find(params.account)
             return try await account.send(params, call.turn)
         }
-        dispatcher.on(MessageList.self) { params in
-            let account = try await accounts.find(params.account)
-            let (id, chat, limit) = (account.id, try JID(parameter: params.chat), params.limit ?? 50)
-            let page = try await store.read { tx in
-                var before: Int64?
-                if let name = params.before { before = try tx.message(named: name, account: id).id }
-                return try tx.messages(account: id, chat: chat, before: before, limit: limit + 1)
-            }
-            let messages = page.suffix(limit).map { $0.shown(account: account.jid) }
-            return MessageList.Result(messages: messages, more: page.count > limit)
-        }
+        dispatcher.on(MessageList.self) { params in try await page(params) }
         dispatcher.on(MessageGet.self) { params in
             let account = try await accounts.find(params.account)
             let id = account.id
