@@ -47,7 +47,7 @@ torture: export IMD_TORTURE = 1
 torture: export IMD_ORACLE_PYTHON = $(CURDIR)/.venv/bin/python
 torture: ## the long form of the fault matrix and of the random machines, for hours (ARGS='-k kill' for a part of it)
 	@scripts/deps build test
-	$(SWIFT) test --filter 'EventMachineTests|ConversationTests|HostileKeysTests'
+	$(SWIFT) test --filter 'EventMachineTests|ConversationTests|HostileKeysTests|JSONSuiteTests'
 	@$(MAKE) --no-print-directory build
 	IMD_BIN_DIR=.build/release .venv/bin/python -m pytest -p no:cacheprovider -q -ra -s -m faults Tests/Interop $(ARGS)
 

@@ -15,7 +15,7 @@ struct IMD: AsyncParsableCommand {
             Runs in the foreground, logs to standard error, and serves imctl(1) and other programs on a \
             socket in $XDG_RUNTIME_DIR/imd. SIGTERM and SIGINT end it in order.
             """,
-        version: LocalAPI.version)
+        version: "imd \(LocalAPI.version)")
 
     @Option(name: .customLong("log-level"), help: "trace, debug, info, notice, warning, error or critical.")
     var logLevel: Logger.Level?
