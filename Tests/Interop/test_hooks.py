@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import statistics
 import time
 from pathlib import Path
@@ -358,6 +359,59 @@ def test_failures_that_are_removed_are_not_run_again_and_others_go_on(imd, other
     imd.ok("hook", "replay", "picky")
     until(lambda: bodies(imd) == ["a", "b", "b"], 30, "the one that is kept")
     until(lambda: len(failures(imd, "picky")) == 1, 30, "it failed again")
+
+
+def test_a_replay_runs_nothing_else_again_while_a_hook_is_busy(imd, other):
+    add_hook(
+        imd, "slow", f"""event=$(cat)
+echo "$event" | {RECORD}
+case $event in
+*first*) [ -e "$HOME/well" ] ;;
+*second*) until [ -e "$HOME/well" ]; do sleep 0.05; done ;;
+esac""", "attempts=1")
+    hooks(imd)
+    say(other, imd, "first")
+    until(lambda: failures(imd, "slow"), 30, "it failed")
+    say(other, imd, "second")
+    until(lambda: bodies(imd) == ["first", "second"], 30, "the second is running")
+    imd.ok("hook", "replay", "slow")
+    (imd.root / "well").touch()
+    say(other, imd, "third")
+    until(lambda: bodies(imd)[-1] == "third", 30, "all runs")
+    assert bodies(imd) == ["first", "second", "first", "third"]
+
+
+def test_a_hook_that_was_just_put_there_can_have_an_old_event(imd, other):
+    say(other, imd, "old")
+    imd.messages(1)
+    add_hook(imd, "record", RECORD)
+    imd.ok("hook", "replay", "record", str(imd.told("message")[0]["number"]))
+    until(lambda: bodies(imd) == ["old"], 30, "a run")
+
+
+def test_a_hook_with_a_thousand_to_try_again_goes_on_when_one_is_given_up(imd, other):
+    names = ["removed", "given-up"]
+    for name in names:
+        add_hook(imd, name, f"cat >>$HOME/{name}.jsonl")
+    hooks(imd)
+    imd.stop()
+    connection = sqlite3.connect(imd.database)
+    with connection:
+        now = time.time_ns() // 1_000_000
+        connection.executemany(
+            "INSERT INTO deadLetter VALUES (?, ?, NULL, 1, 'exit status 1', ?, ?, '{}')",
+            [(f"hook:{name}", 10_000 + number, now, now + 3_000_000) for name in names for number in range(1000)])
+    connection.close()
+    imd.start(wait_online=True)
+    say(other, imd, "new")
+    imd.messages(1)
+    for name in names:
+        assert hooks(imd)[name]["waiting"] == 1000 and not lines(imd, f"{name}.jsonl")
+    imd.call("failure.remove", consumer="hook:removed", number=10_000)
+    until(lambda: lines(imd, "removed.jsonl"), 10, "it is removed")
+    assert not lines(imd, "given-up.jsonl")
+    imd.call("failure.add", consumer="hook:given-up", number=10_000, attempts=2, reason="no use")
+    until(lambda: lines(imd, "given-up.jsonl"), 10, "nobody tries it again")
 
 
 def test_a_file_that_comes_into_the_folder_is_noticed(imd, other):

@@ -35,6 +35,8 @@ private final class Scene {
         schedule.recorded(hook, number, waiting)
     }
 
+    func waits(_ hook: String, _ waiting: HookSchedule.Waiting) { schedule.waits(hook, waiting) }
+
     func alarm(now: Int64) -> Int64? { schedule.alarm(now: now) }
 
     func isKnown(_ hook: String) -> Bool { schedule.isKnown(hook) }
@@ -264,5 +266,37 @@ struct HookScheduleTests {
         let later = try #require(schedule.next(now: 5000, newest: 9))
         _ = schedule.found(.init(events: [], through: nil, waiting: .init()), by: later)
         #expect(schedule.alarm(now: 5000) == nil)
+    }
+
+    @Test func `what was looked for before a place is set back is not run, and moves no place on`() throws {
+        for events in [[], [event(1)]] {
+            let schedule = Scene()
+            schedule.set("a", settings(), at: 0)
+            let look = try #require(schedule.next(now: 0, newest: 5000))
+            schedule.beginMove("a")
+            let (start, record) = schedule.found(
+                .init(events: events, through: 5000, waiting: .init()), by: look)
+            #expect(start.isEmpty && record == nil && schedule.runningCount == 0)
+        }
+    }
+
+    @Test func `what runs beyond a place that was set back comes again, and is not tried again besides`()
+        throws
+    {
+        schedule.set("a", settings(parallel: 2), at: 0)
+        try start(1, 2)
+        schedule.beginMove("a")
+        schedule.set("a", settings(parallel: 2), at: 1)
+        schedule.endMove("a")
+        let record = try #require(schedule.ended("a", 1, nil, now: 0))
+        #expect(record.acknowledge == 1 && record.put.isEmpty)
+    }
+
+    @Test func `a replay that is asked for while something is looked for is not forgotten`() throws {
+        schedule.set("a", settings(), at: 0)
+        let look = try #require(schedule.next(now: 0, newest: 9))
+        schedule.waits("a", .init(count: 1, next: 5))
+        _ = schedule.found(.init(events: [], through: 9, waiting: .init()), by: look)
+        #expect(schedule.next(now: 5, newest: 9) != nil)
     }
 }
