@@ -33,6 +33,7 @@ build: ## imd and imctl, optimised, in .build/release
 	$(SWIFT) build $(RELEASE)
 
 test: export IMD_WARNINGS_AS_ERRORS = 1
+test: export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 8
 test: export IMD_ORACLE_PYTHON = $(CURDIR)/.venv/bin/python
 test: ## everything: unit tests, oracles, real servers and independent clients, the demo, lint
 	@scripts/deps build test

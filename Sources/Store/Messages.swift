@@ -168,7 +168,8 @@ extension Transaction {
     /// Whether a chat has messages older than that row.
     public func hasMessages(account: Int64, chat: JID, before: Int64) throws(StoreError) -> Bool {
         try first(
-            "SELECT 1 FROM message WHERE account = ? AND chat = ? AND id < ? LIMIT 1", account, chat.bare, before
+            "SELECT 1 FROM message WHERE account = ? AND chat = ? AND id < ? LIMIT 1", account, chat.bare,
+            before
         ) { _ in true } ?? false
     }
 

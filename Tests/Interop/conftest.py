@@ -1,4 +1,5 @@
-"""Fixtures: servers of its own for each file, so that none runs out of users; fresh users and processes for each test."""
+"""Fixtures: servers of its own for each file, so that none runs out of users; fresh users and processes for each
+test."""
 
 import faults
 import pytest

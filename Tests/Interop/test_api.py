@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sqlite3
 import subprocess
 from pathlib import Path
 
@@ -247,3 +248,43 @@ def test_exit_statuses_of_imctl(imd, fresh):
     assert_explained(done.stderr)
     for arguments in (["--version"], ["--help"], ["send", "--help"], ["account", "add", "--help"]):
         assert fresh.imctl(*arguments).returncode == 0
+
+
+def test_a_status_is_told_also_where_nobody_knows_what_waits(imd):
+    def rename(before, after):
+        connection = sqlite3.connect(imd.database)
+        with connection:
+            connection.execute(f"ALTER TABLE {before} RENAME TO {after}")
+        connection.close()
+
+    assert imd.call("account.list")["accounts"][0]["queued"] == 0
+    rename("outbox", "away")
+    try:
+        for method in ("daemon.status", "account.list"):
+            account = imd.call(method)["accounts"][0]
+            assert account["state"] == "online" and "queued" not in account
+    finally:
+        rename("away", "outbox")
+    assert imd.call("daemon.status")["accounts"][0]["queued"] == 0
+
+
+def test_history_of_long_messages_comes_in_short_pages(imd, other):
+    count, size = 80, 60_000
+    imd.ok("send", other.user.jid, "to begin with")
+    other.messages(1)
+    with Api(imd) as api:
+        requests = [api.request("message.send", to=other.user.jid, body=f"{n:02}".ljust(size, "x")) for n in range(count)]
+        for request in requests:
+            api.answer(request)
+    whole = [f"{n:02}" for n in range(count)]
+    page = imd.call("message.list", chat=other.user.jid, limit=1000)
+    bodies = [message["body"][:2] for message in page["messages"]]
+    # 4 MiB, and the message that reaches them.
+    assert bodies == whole[-70:] and page["more"]
+    older = imd.call("message.list", chat=other.user.jid, limit=1000, before=page["messages"][0]["id"])
+    assert [message["body"][:2] for message in older["messages"]] == ["to", *whole[:-70]] and not older["more"]
+    exact = imd.call("message.list", chat=other.user.jid, limit=11, before=page["messages"][0]["id"])
+    assert len(exact["messages"]) == 11 and not exact["more"]
+    assert imd.call("message.list", chat=other.user.jid, limit=1)["more"]
+    printed = [json.loads(line)["body"][:2] for line in imd.ok("history", "--json", "-n", "100", other.user.jid).splitlines()]
+    assert printed == ["to", *whole]

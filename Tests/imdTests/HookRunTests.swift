@@ -143,7 +143,7 @@ private final class Stage: Sendable {
     }
 }
 
-@Suite(.serialized) struct HookRunTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct HookRunTests {
     @Test(arguments: [[1, 2], [2, 1]] as [[Int64]])
     func `what failed is tried again, also where another run ends before that is written down`(
         _ order: [Int64]
@@ -296,8 +296,8 @@ private final class Stage: Sendable {
         try FileManager.default.createSymbolicLink(
             atPath: stage.party.folder + "/hooks.d/opened", withDestinationPath: target)
         let held = stage.hold()
-        defer { held.signal() }
         try await stage.run {
+            defer { held.signal() }
             let hooks = stage.hooks
             try await stage.until("the first look has begun") { await hooks.files.count == 2 }
             try FileManager.default.setAttributes([.posixPermissions: 0o777], ofItemAtPath: target)

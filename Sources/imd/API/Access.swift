@@ -31,7 +31,8 @@ struct Access: Equatable, Sendable {
 
     /// What a capability opens. rpc.discover is open to all: it says what everybody can read in the manual.
     private static let capabilities: [String: Capability] = [
-        MessageSend.name: .send, EventSubscribe.name: .receive, EventAck.name: .receive, ChatList.name: .unread,
+        MessageSend.name: .send, EventSubscribe.name: .receive, EventAck.name: .receive,
+        ChatList.name: .unread,
         DaemonStatus.name: .status,
     ]
 

@@ -37,7 +37,7 @@ struct Handlers: Sendable {
                 timeout: .seconds(params.timeout ?? 30))
             return await account.status
         }
-        dispatcher.on(AccountList.self) { _ in AccountList.Result(accounts: try await daemonStatus().accounts) }
+        dispatcher.on(AccountList.self) { _ in await accountList() }
         dispatcher.on(AccountRemove.self) { params in
             try await accounts.remove(try await accounts.find(params.account))
         }
@@ -56,18 +56,36 @@ struct Handlers: Sendable {
     private func daemonStatus() async throws -> DaemonStatus.Result {
         let accounts = await accounts.all
         // One look at the store for all: status bars ask often.
-        let (last, queued) = try await store.read { tx in
-            (try tx.lastEventNumber(), accounts.map { account in try? tx.pendingCount(account: account.id) })
+        let look = try? await store.read { tx in
+            (last: try tx.lastEventNumber(), queued: try Self.queued(accounts, tx))
         }
-        var statuses: [AccountStatus] = []
-        for (account, queued) in zip(accounts, queued) {
-            var status = await account.status
-            status.queued = queued.map { Int64($0) }
-            statuses.append(status)
-        }
+        let last =
+            if let look { look.last } else { try await store.read { try $0.lastEventNumber() } }
         return DaemonStatus.Result(
             version: LocalAPI.version, pid: getpid(), startedAt: Timestamp(milliseconds: startedAt),
-            accounts: statuses, lastEvent: last, storage: await storageFailure())
+            accounts: await statuses(accounts, look?.queued), lastEvent: last,
+            storage: await storageFailure())
+    }
+
+    private func accountList() async -> AccountList.Result {
+        let accounts = await accounts.all
+        let queued = try? await store.read { try Self.queued(accounts, $0) }
+        return AccountList.Result(accounts: await statuses(accounts, queued))
+    }
+
+    private static func queued(_ accounts: [Account], _ tx: Transaction) throws -> [Int] {
+        try accounts.map { try tx.pendingCount(account: $0.id) }
+    }
+
+    /// - Parameter queued: what waits in each; nil where the store cannot tell.
+    private func statuses(_ accounts: [Account], _ queued: [Int]?) async -> [AccountStatus] {
+        var statuses: [AccountStatus] = []
+        for (index, account) in accounts.enumerated() {
+            var status = await account.status
+            status.queued = queued.map { Int64($0[index]) }
+            statuses.append(status)
+        }
+        return statuses
     }
 
     // MARK: Messages
