@@ -99,7 +99,11 @@ let package = Package(
         .testTarget(
             name: "LocalAPITests", dependencies: ["LocalAPI"], exclude: ["Golden", "Vectors"],
             swiftSettings: settings),
-        .testTarget(name: "imctlTests", dependencies: ["imctl", "LocalAPI"], swiftSettings: settings),
+        .testTarget(
+            name: "imctlTests",
+            dependencies: [
+                "imctl", "LocalAPI", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], swiftSettings: settings),
         .testTarget(
             name: "imdTests", dependencies: ["imd", "Store", "OMEMO", "XMPP", "IMCrypto", "LocalAPI"],
             swiftSettings: settings),
