@@ -30,7 +30,7 @@ public struct SocketPath: Equatable, Sendable {
                 .configuration, "XDG_RUNTIME_DIR is not an absolute path",
                 hint: "set it to a folder only you can enter")
         }
-        var trimmed = Substring(runtimeDirectory)
+        var trimmed = runtimeDirectory
         while trimmed.hasSuffix("/") { trimmed.removeLast() }
         directory = trimmed + "/imd"
         file = name + ".sock"

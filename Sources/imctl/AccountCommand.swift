@@ -48,7 +48,7 @@ struct AccountCommand: ParsableCommand {
         @Option(help: ArgumentHelp("Wait at most this long.", valueName: "seconds"))
         var timeout: Int?
 
-        @OptionGroup var output: JSONOption
+        @Flag(help: .json) var json = false
 
         func run() throws {
             try checkTimeout(timeout)
@@ -68,18 +68,18 @@ struct AccountCommand: ParsableCommand {
             let status = try Progress.shown("logging in") { () throws(UserError) in
                 try client.call(AccountAdd.self, params, timeout: Double(timeout ?? 30) + 30)
             }
-            try AccountCommand.show(status, AccountAdd.self, output)
+            try AccountCommand.show(status, AccountAdd.self, json: json)
         }
     }
 
     /// `imctl account list`.
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(commandName: "list", abstract: "List the accounts.")
-        @OptionGroup var output: JSONOption
+        @Flag(help: .json) var json = false
 
         func run() throws {
             let result = try Daemon.call(AccountList.self, Empty())
-            for account in result.accounts { try AccountCommand.show(account, AccountAdd.self, output) }
+            for account in result.accounts { try AccountCommand.show(account, AccountAdd.self, json: json) }
         }
     }
 
@@ -91,12 +91,12 @@ struct AccountCommand: ParsableCommand {
         @Argument(help: "The account, user@host.", completion: .account)
         var jid: String
         @OptionGroup var consent: ConsentOption
-        @OptionGroup var output: JSONOption
+        @Flag(help: .json) var json = false
 
         func run() throws {
             try consent.confirm("Delete \(jid) here, with its keys, messages and decisions?")
             let result = try Daemon.call(AccountRemove.self, .init(account: jid))
-            if output.json { try Output.json(AccountRemove.self, result) }
+            if json { try Output.json(AccountRemove.self, result) }
             try Output.flush()
             guard !result.listed.isEmpty else { return }
             Output.diagnose(
@@ -113,11 +113,11 @@ struct AccountCommand: ParsableCommand {
             commandName: "connect", abstract: "Bring an account online and keep it so.")
         @Argument(help: "The account, user@host.", completion: .account)
         var jid: String
-        @OptionGroup var output: JSONOption
+        @Flag(help: .json) var json = false
 
         func run() throws {
             try AccountCommand.show(
-                try Daemon.call(AccountConnect.self, .init(account: jid)), AccountConnect.self, output)
+                try Daemon.call(AccountConnect.self, .init(account: jid)), AccountConnect.self, json: json)
         }
     }
 
@@ -127,18 +127,19 @@ struct AccountCommand: ParsableCommand {
             commandName: "disconnect", abstract: "Take an account offline and keep it so.")
         @Argument(help: "The account, user@host.", completion: .account)
         var jid: String
-        @OptionGroup var output: JSONOption
+        @Flag(help: .json) var json = false
 
         func run() throws {
             try AccountCommand.show(
-                try Daemon.call(AccountDisconnect.self, .init(account: jid)), AccountDisconnect.self, output)
+                try Daemon.call(AccountDisconnect.self, .init(account: jid)), AccountDisconnect.self,
+                json: json)
         }
     }
 
     static func show<M: Method>(
-        _ status: AccountStatus, _ method: M.Type, _ output: JSONOption
+        _ status: AccountStatus, _ method: M.Type, json: Bool
     ) throws where M.Result == AccountStatus {
-        if output.json { return try Output.json(method, status) }
+        if json { return try Output.json(method, status) }
         describe(status)
     }
 

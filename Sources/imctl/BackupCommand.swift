@@ -28,17 +28,17 @@ extension AccountCommand {
         @Argument(help: "The file; it must not exist.", completion: .file())
         var file: String
         @OptionGroup var secret: PassphraseOptions
-        @OptionGroup var choice: AccountOption
-        @OptionGroup var output: JSONOption
+        @Option(help: .account, completion: .account) var account: String?
+        @Flag(help: .json) var json = false
 
         func run() throws {
             let params = AccountExport.Params(
                 path: try absolutePath(file), passphrase: try secret.passphrase(new: true),
-                account: choice.account)
+                account: account)
             let result = try Progress.shown("writing the backup") { () throws(UserError) in
                 try Daemon.call(AccountExport.self, params, waiting: AccountCommand.patience)
             }
-            if output.json { return try Output.json(AccountExport.self, result) }
+            if json { return try Output.json(AccountExport.self, result) }
             Output.line("\(result.messages) messages, \(result.contacts) contacts, \(result.bytes) bytes")
         }
     }
@@ -63,7 +63,7 @@ extension AccountCommand {
             completion: .file())
         var caFile: String?
         @OptionGroup var secret: PassphraseOptions
-        @OptionGroup var output: JSONOption
+        @Flag(help: .json) var json = false
 
         func run() throws {
             var params = AccountImport.Params(
@@ -73,7 +73,7 @@ extension AccountCommand {
             let result = try Progress.shown("reading the backup") { () throws(UserError) in
                 try Daemon.call(AccountImport.self, params, waiting: AccountCommand.patience)
             }
-            if output.json { return try Output.json(AccountImport.self, result) }
+            if json { return try Output.json(AccountImport.self, result) }
             AccountCommand.describe(result.account)
             Output.line(
                 "\(result.messages) messages, \(result.contacts) contacts, \(result.decisions) decisions about keys"

@@ -13,11 +13,11 @@ struct ConsumerCommand: ParsableCommand {
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "list", abstract: "List the consumers and how far they are.")
-        @OptionGroup var output: JSONOption
+        @Flag(help: .json) var json = false
 
         func run() throws {
             for consumer in try Daemon.call(ConsumerList.self, Empty()).consumers {
-                try ConsumerCommand.show(consumer, output)
+                try ConsumerCommand.show(consumer, json: json)
             }
         }
     }
@@ -38,7 +38,7 @@ struct ConsumerCommand: ParsableCommand {
         var by: Int64?
         @Flag(help: "All events that are kept come again.")
         var all = false
-        @OptionGroup var output: JSONOption
+        @Flag(help: .json) var json = false
 
         func run() throws {
             let choices = (to == nil ? 0 : 1) + (by == nil ? 0 : 1) + (all ? 1 : 0)
@@ -48,7 +48,7 @@ struct ConsumerCommand: ParsableCommand {
             let client = try Daemon.connect()
             let number = try to ?? (by.map { try back($0, client) } ?? 0)
             try ConsumerCommand.show(
-                try client.call(ConsumerRewind.self, .init(name: name, number: number)), output)
+                try client.call(ConsumerRewind.self, .init(name: name, number: number)), json: json)
         }
 
         private func back(_ count: Int64, _ client: Client) throws -> Int64 {
@@ -62,8 +62,8 @@ struct ConsumerCommand: ParsableCommand {
     }
 
     /// `NAME acknowledged N, pending N`.
-    static func show(_ consumer: ConsumerList.Consumer, _ output: JSONOption) throws {
-        if output.json { return Output.json(try JSONValue(encoding: consumer)) }
+    static func show(_ consumer: ConsumerList.Consumer, json: Bool) throws {
+        if json { return Output.json(try JSONValue(encoding: consumer)) }
         Output.line(
             "\(Output.safe(consumer.name)) acknowledged \(consumer.acknowledged), pending \(consumer.pending)"
                 + (consumer.connected ? " [connected]" : ""))
@@ -87,7 +87,8 @@ struct ConsumerCommand: ParsableCommand {
 /// `imctl call`.
 struct CallCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "call", abstract: "Call a method of the API by its name and print its result.",
+        commandName: "call", _superCommandName: "imctl",
+        abstract: "Call a method of the API by its name and print its result.",
         discussion: "The methods are described in imd-api(5).")
 
     @Argument(help: "The method, as in imd-api(5).", completion: .list(allMethods.map { $0.name }))

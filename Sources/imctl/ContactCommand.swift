@@ -13,12 +13,12 @@ struct ContactCommand: ParsableCommand {
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "list", abstract: "List the contacts and their presence.")
-        @OptionGroup var choice: AccountOption
-        @OptionGroup var output: JSONOption
+        @Option(help: .account, completion: .account) var account: String?
+        @Flag(help: .json) var json = false
 
         func run() throws {
-            let result = try Daemon.call(ContactList.self, .init(account: choice.account))
-            for contact in result.contacts { try ContactCommand.show(contact, output) }
+            let result = try Daemon.call(ContactList.self, .init(account: account))
+            for contact in result.contacts { try ContactCommand.show(contact, json: json) }
         }
     }
 
@@ -32,14 +32,14 @@ struct ContactCommand: ParsableCommand {
         var name: String?
         @Option(name: .customLong("group"), help: "A group to put it in; may be repeated.")
         var groups: [String] = []
-        @OptionGroup var choice: AccountOption
-        @OptionGroup var output: JSONOption
+        @Option(help: .account, completion: .account) var account: String?
+        @Flag(help: .json) var json = false
 
         func run() throws {
             Output.warnOfLookalikes(in: jid)
             let params = ContactAdd.Params(
-                jid: jid, account: choice.account, name: name, groups: groups.isEmpty ? nil : groups)
-            try ContactCommand.show(try Daemon.call(ContactAdd.self, params), output)
+                jid: jid, account: account, name: name, groups: groups.isEmpty ? nil : groups)
+            try ContactCommand.show(try Daemon.call(ContactAdd.self, params), json: json)
         }
     }
 
@@ -50,12 +50,12 @@ struct ContactCommand: ParsableCommand {
         @Argument(help: "The contact, user@host.", completion: .contact)
         var jid: String
         @OptionGroup var consent: ConsentOption
-        @OptionGroup var choice: AccountOption
+        @Option(help: .account, completion: .account) var account: String?
 
         func run() throws {
             try consent.confirm(
                 "Remove \(jid) from the contacts? Neither of you sees the other's presence any more.")
-            _ = try Daemon.call(ContactRemove.self, .init(jid: jid, account: choice.account))
+            _ = try Daemon.call(ContactRemove.self, .init(jid: jid, account: account))
         }
     }
 
@@ -67,18 +67,18 @@ struct ContactCommand: ParsableCommand {
         var jid: String
         @Flag(help: "Refuse, also when allowed before.")
         var deny = false
-        @OptionGroup var choice: AccountOption
+        @Option(help: .account, completion: .account) var account: String?
 
         func run() throws {
             if !deny { Output.warnOfLookalikes(in: jid) }
             _ = try Daemon.call(
-                ContactApprove.self, .init(jid: jid, account: choice.account, deny: deny ? true : nil))
+                ContactApprove.self, .init(jid: jid, account: account, deny: deny ? true : nil))
         }
     }
 
     /// `JID SHOW SUBSCRIPTION "NAME" STATUS`, what is unknown left out.
-    static func show(_ contact: Contact, _ output: JSONOption) throws {
-        if output.json { return try Output.json(ContactAdd.self, contact) }
+    static func show(_ contact: Contact, json: Bool) throws {
+        if json { return try Output.json(ContactAdd.self, contact) }
         let show = contact.show.style(contact.show.rawValue)
         var line = "\(Style.strong(Output.address(contact.jid))) \(show) \(contact.subscription.rawValue)"
         if contact.ask != nil { line += " asked" }
@@ -102,10 +102,10 @@ struct PresenceCommand: ParsableCommand {
         var show: Show
         @Argument(help: "A text to show with it.")
         var status: String?
-        @OptionGroup var choice: AccountOption
+        @Option(help: .account, completion: .account) var account: String?
 
         func run() throws {
-            _ = try Daemon.call(PresenceSet.self, .init(show: show, status: status, account: choice.account))
+            _ = try Daemon.call(PresenceSet.self, .init(show: show, status: status, account: account))
         }
     }
 }

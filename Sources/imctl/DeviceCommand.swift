@@ -19,13 +19,13 @@ struct DeviceCommand: ParsableCommand {
             commandName: "list", abstract: "List devices with their fingerprints.")
         @Argument(help: "The contact, user@host; yourself when absent.", completion: .contact)
         var jid: String?
-        @OptionGroup var choice: AccountOption
-        @OptionGroup var output: JSONOption
+        @Option(help: .account, completion: .account) var account: String?
+        @Flag(help: .json) var json = false
 
         func run() throws {
-            let result = try Daemon.call(DeviceList.self, .init(jid: jid, account: choice.account))
+            let result = try Daemon.call(DeviceList.self, .init(jid: jid, account: account))
             for device in result.devices {
-                if output.json {
+                if json {
                     Output.json(try JSONValue(encoding: device))
                 } else {
                     DeviceCommand.show(device)
@@ -42,13 +42,13 @@ struct DeviceCommand: ParsableCommand {
         var jid: String
         @Argument(help: "The device's id or fingerprint; all devices when absent.", completion: .device)
         var device: String?
-        @OptionGroup var choice: AccountOption
-        @OptionGroup var output: JSONOption
+        @Option(help: .account, completion: .account) var account: String?
+        @Flag(help: .json) var json = false
 
         func run() throws {
-            let params = DeviceTrust.Params(jid: jid, trust: .distrusted, account: choice.account)
+            let params = DeviceTrust.Params(jid: jid, trust: .distrusted, account: account)
             let result = try Daemon.call(DeviceTrust.self, params.naming(device))
-            try DeviceCommand.show(result, DeviceTrust.self, output)
+            try DeviceCommand.show(result, DeviceTrust.self, json: json)
         }
     }
 
@@ -62,11 +62,11 @@ struct DeviceCommand: ParsableCommand {
         var jid: String?
         @Flag(help: "Print the link in it instead.")
         var uri = false
-        @OptionGroup var choice: AccountOption
+        @Option(help: .account, completion: .account) var account: String?
 
         func run() throws {
             let result = try Daemon.call(
-                DeviceURI.self, .init(jid: jid, qr: !uri, account: choice.account))
+                DeviceURI.self, .init(jid: jid, qr: !uri, account: account))
             for line in QRDrawing.lines(result.qr ?? []) where !uri { Output.line(line) }
             Output.line(Output.safe(result.uri))
         }
@@ -83,7 +83,7 @@ struct DeviceCommand: ParsableCommand {
         @Flag(help: "Forget their keys too, also one that has changed.")
         var forget = false
         @OptionGroup var consent: ConsentOption
-        @OptionGroup var choice: AccountOption
+        @Option(help: .account, completion: .account) var account: String?
 
         func run() throws {
             if forget {
@@ -91,7 +91,7 @@ struct DeviceCommand: ParsableCommand {
             }
             let result = try Daemon.call(
                 DeviceReset.self,
-                .init(jid: jid, device: device, forget: forget ? true : nil, account: choice.account))
+                .init(jid: jid, device: device, forget: forget ? true : nil, account: account))
             for device in result.devices { Output.line("\(device)") }
         }
     }
@@ -104,11 +104,11 @@ struct DeviceCommand: ParsableCommand {
         @Argument(help: "The device's id.", completion: .device)
         var device: UInt32
         @OptionGroup var consent: ConsentOption
-        @OptionGroup var choice: AccountOption
+        @Option(help: .account, completion: .account) var account: String?
 
         func run() throws {
             try consent.confirm("Take device \(device) off your device list?")
-            _ = try Daemon.call(DeviceRemove.self, .init(device: device, account: choice.account))
+            _ = try Daemon.call(DeviceRemove.self, .init(device: device, account: account))
         }
     }
 
@@ -129,9 +129,9 @@ struct DeviceCommand: ParsableCommand {
 
     /// What a decision changed, and on standard error what followed from it.
     static func show<M: Method>(
-        _ result: TrustResult, _ method: M.Type, _ output: JSONOption
+        _ result: TrustResult, _ method: M.Type, json: Bool
     ) throws where M.Result == TrustResult {
-        if output.json {
+        if json {
             try Output.json(method, result)
         } else {
             for device in result.devices { show(device) }

@@ -31,8 +31,8 @@ struct DeviceTrustCommand: ParsableCommand {
     @Flag(name: .customLong("export"), help: "Print all decisions, in the form that --import reads.")
     var export = false
 
-    @OptionGroup var choice: AccountOption
-    @OptionGroup var output: JSONOption
+    @Option(help: .account, completion: .account) var account: String?
+    @Flag(help: .json) var json = false
 
     func run() throws {
         if export {
@@ -44,19 +44,19 @@ struct DeviceTrustCommand: ParsableCommand {
             return try importAll(importFile)
         }
         guard let jid else { throw UserError(.usage, "whose devices? name a contact, --import or --export") }
-        var params = DeviceTrust.Params(jid: jid, trust: level, account: choice.account)
+        var params = DeviceTrust.Params(jid: jid, trust: level, account: account)
         if let device {
             guard !all else { throw UserError(.usage, "--all and the device '\(device)' exclude each other") }
         } else if level == .verified || level == .blind {
             params.fingerprints = try seen(jid)
         }
         let result = try Daemon.call(DeviceTrust.self, params.naming(device))
-        try DeviceCommand.show(result, DeviceTrust.self, output)
+        try DeviceCommand.show(result, DeviceTrust.self, json: json)
     }
 
     /// The keys to decide about: exactly those that are shown, whatever comes meanwhile.
     private func seen(_ jid: String) throws -> [String] {
-        let known = try Daemon.call(DeviceList.self, .init(jid: jid, account: choice.account))
+        let known = try Daemon.call(DeviceList.self, .init(jid: jid, account: account))
         let listed = known.devices.filter { $0.active && !$0.own && $0.fingerprint != nil }
         guard !listed.isEmpty else {
             throw UserError(
@@ -79,8 +79,8 @@ struct DeviceTrustCommand: ParsableCommand {
     }
 
     private func exportAll() throws {
-        let result = try Daemon.call(TrustExport.self, .init(account: choice.account))
-        if output.json { return try Output.json(TrustExport.self, result) }
+        let result = try Daemon.call(TrustExport.self, .init(account: account))
+        if json { return try Output.json(TrustExport.self, result) }
         let file = TrustFile(entries: result.entries, policies: result.policies)
         for line in file.text.split(separator: "\n") { Output.line(Output.safe(String(line))) }
     }
@@ -89,8 +89,8 @@ struct DeviceTrustCommand: ParsableCommand {
         let file = try TrustFile(readText(path), path: path)
         let result = try Daemon.call(
             TrustImport.self,
-            .init(entries: file.entries, policies: file.policies, account: choice.account))
-        if output.json { return try Output.json(TrustImport.self, result) }
+            .init(entries: file.entries, policies: file.policies, account: account))
+        if json { return try Output.json(TrustImport.self, result) }
         Output.line("\(result.changed) changed")
         try Output.flush()
         if result.released > 0 { Output.diagnose("note", "\(result.released) held messages go out now") }

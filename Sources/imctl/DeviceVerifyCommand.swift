@@ -23,13 +23,13 @@ struct DeviceVerifyCommand: ParsableCommand {
     )
     var fingerprint: String?
 
-    @OptionGroup var choice: AccountOption
-    @OptionGroup var output: JSONOption
+    @Option(help: .account, completion: .account) var account: String?
+    @Flag(help: .json) var json = false
 
     func run() throws {
         let params = try self.params()
         let result = try Daemon.call(DeviceVerify.self, params)
-        try DeviceCommand.show(result, DeviceVerify.self, output)
+        try DeviceCommand.show(result, DeviceVerify.self, json: json)
     }
 
     private func params() throws -> DeviceVerify.Params {
@@ -37,11 +37,11 @@ struct DeviceVerifyCommand: ParsableCommand {
             let text = try readText("-")
             let link = text.split(whereSeparator: \.isWhitespace).map(String.init).first { Self.isLink($0) }
             guard let link else { throw UserError(.usage, "there is no xmpp: link on standard input") }
-            return .init(uri: link, account: choice.account)
+            return .init(uri: link, account: account)
         }
-        if Self.isLink(contact) { return .init(uri: contact, account: choice.account) }
+        if Self.isLink(contact) { return .init(uri: contact, account: account) }
         if let fingerprint {
-            return .init(jid: contact, fingerprint: fingerprint, account: choice.account)
+            return .init(jid: contact, fingerprint: fingerprint, account: account)
         }
         return try ask()
     }
@@ -53,7 +53,7 @@ struct DeviceVerifyCommand: ParsableCommand {
                 .usage, "there is no terminal to compare on",
                 hint: "use --fingerprint, or give the xmpp: link")
         }
-        let known = try Daemon.call(DeviceList.self, .init(jid: contact, account: choice.account))
+        let known = try Daemon.call(DeviceList.self, .init(jid: contact, account: account))
         let open = known.devices.filter {
             $0.active && $0.fingerprint != nil && !$0.own && $0.trust != .verified
         }
@@ -70,8 +70,8 @@ struct DeviceVerifyCommand: ParsableCommand {
         let answer = Terminal.line("The fingerprint that the other side shows, or its xmpp: link: ") ?? ""
         let text = String(answer.drop(while: \.isWhitespace))
         guard !text.isEmpty else { throw UserError(.usage, "nothing was typed, nothing is verified") }
-        if Self.isLink(text) { return .init(uri: text, account: choice.account) }
-        return .init(jid: contact, fingerprint: text, account: choice.account)
+        if Self.isLink(text) { return .init(uri: text, account: account) }
+        return .init(jid: contact, fingerprint: text, account: account)
     }
 
     private static func isLink(_ text: String) -> Bool { text.lowercased().hasPrefix("xmpp:") }

@@ -13,7 +13,7 @@ struct DoctorCommand: ParsableCommand {
     /// Reading a large database takes its time, and a server may be slow to answer.
     private static let timeout = 300.0
 
-    @OptionGroup var output: JSONOption
+    @Flag(help: .json) var json = false
 
     func run() throws {
         var isWell = true
@@ -45,7 +45,7 @@ struct DoctorCommand: ParsableCommand {
 
     /// `ok NAME: DETAIL` or `FAIL NAME: DETAIL`, at once: what comes next may take long.
     private func show(_ check: DaemonCheck.Check) throws {
-        if output.json {
+        if json {
             Output.json(try JSONValue(encoding: check))
         } else {
             let word = check.ok ? Style.good("ok") : Style.bad("FAIL")

@@ -27,8 +27,8 @@ struct EncryptionCommand: ParsableCommand {
         completion: .list(Policy.allCases.map(\.rawValue) + ["none"]))
     var policy: String?
 
-    @OptionGroup var choice: AccountOption
-    @OptionGroup var output: JSONOption
+    @Option(help: .account, completion: .account) var account: String?
+    @Flag(help: .json) var json = false
 
     func run() throws {
         if required, optional { throw UserError(.usage, "--required and --optional exclude each other") }
@@ -41,17 +41,17 @@ struct EncryptionCommand: ParsableCommand {
             return policy
         }
         guard required || optional || policy != nil else {
-            return try show(Daemon.call(EncryptionGet.self, .init(jid: jid, account: choice.account)))
+            return try show(Daemon.call(EncryptionGet.self, .init(jid: jid, account: account)))
         }
         let params = EncryptionSet.Params(
             jid: jid, required: required ? true : optional ? false : nil, policy: wanted,
-            clearPolicy: policy == "none" ? true : nil, account: choice.account)
+            clearPolicy: policy == "none" ? true : nil, account: account)
         try EncryptionSet.validate(params)
         try show(Daemon.call(EncryptionSet.self, params))
     }
 
     private func show(_ chat: ChatEncryption) throws {
-        if output.json { return try Output.json(EncryptionGet.self, chat) }
+        if json { return try Output.json(EncryptionGet.self, chat) }
         if chat.jid != nil {
             let since = chat.since.map { " \(Output.since($0))" } ?? ""
             Output.line(chat.required ? "encrypted\(since)" : "plaintext is allowed with --plaintext")

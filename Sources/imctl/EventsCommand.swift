@@ -6,7 +6,7 @@ import LocalAPI
 /// `imctl events`.
 struct EventsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "events", abstract: "Print events of all types.",
+        commandName: "events", _superCommandName: "imctl", abstract: "Print events of all types.",
         discussion: "Without options the whole log; with --follow alone only what is new.")
 
     @Flag(help: "Go on and print events as they come.")
@@ -25,9 +25,9 @@ struct EventsCommand: ParsableCommand {
         completion: .consumer)
     var consumer: String?
 
-    @OptionGroup var choice: AccountOption
+    @Option(help: .account, completion: .account) var account: String?
 
-    @OptionGroup var output: JSONOption
+    @Flag(help: .json) var json = false
 
     func run() throws {
         if let since, since < 0 { throw UserError(.usage, "--since must be at least 0") }
@@ -39,10 +39,10 @@ struct EventsCommand: ParsableCommand {
         }
         let isLive = follow || consumer != nil
         let params = EventSubscribe.Params(
-            consumer: consumer, since: since ?? (isLive ? nil : 0), types: names, account: choice.account)
+            consumer: consumer, since: since ?? (isLive ? nil : 0), types: names, account: account)
         try EventSubscribe.validate(params)
         var reader = try EventReader(params, Ending(follow: follow))
-        let isJSON = output.json
+        let isJSON = json
         _ = try reader.run { json in
             isJSON ? Output.json(json) : show(json)
             return true

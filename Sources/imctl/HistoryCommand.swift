@@ -6,7 +6,7 @@ import LocalAPI
 /// `imctl history`.
 struct HistoryCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "history", abstract: "Print the newest messages of a chat.")
+        commandName: "history", _superCommandName: "imctl", abstract: "Print the newest messages of a chat.")
 
     @Argument(help: "The contact, user@host.", completion: .contact)
     var jid: String
@@ -17,9 +17,9 @@ struct HistoryCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Only messages before the one with this id.", valueName: "id"))
     var before: String?
 
-    @OptionGroup var choice: AccountOption
+    @Option(help: .account, completion: .account) var account: String?
 
-    @OptionGroup var output: JSONOption
+    @Flag(help: .json) var json = false
 
     func run() throws {
         guard number >= 1 else { throw UserError(.usage, "-n must be at least 1") }
@@ -30,14 +30,14 @@ struct HistoryCommand: ParsableCommand {
         while missing > 0 {
             let page = try client.call(
                 MessageList.self,
-                .init(chat: jid, account: choice.account, before: before, limit: min(missing, 1000)))
+                .init(chat: jid, account: account, before: before, limit: min(missing, 1000)))
             pages.append(page.messages)
             missing -= page.messages.count
             guard page.more, let oldest = page.messages.first else { break }
             before = oldest.id
         }
         for message in pages.reversed().joined() {
-            if output.json {
+            if json {
                 try Output.json(MessageGet.self, message)
             } else {
                 MessageLine.show(message, namesChat: false)

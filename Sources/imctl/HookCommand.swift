@@ -14,11 +14,11 @@ struct HookCommand: ParsableCommand {
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "list", abstract: "Look at the folder again and list what is in it.")
-        @OptionGroup var output: JSONOption
+        @Flag(help: .json) var json = false
 
         func run() throws {
             for hook in try Daemon.call(HookList.self, Empty()).hooks {
-                if output.json { Output.json(try JSONValue(encoding: hook)) } else { show(hook) }
+                if json { Output.json(try JSONValue(encoding: hook)) } else { show(hook) }
             }
         }
 
@@ -48,14 +48,14 @@ struct HookCommand: ParsableCommand {
         var event: String?
         @Option(help: ArgumentHelp("Give it this event of the log.", valueName: "number"))
         var number: Int64?
-        @OptionGroup var output: JSONOption
+        @Flag(help: .json) var json = false
 
         func run() throws {
             if let number, number < 0 { throw UserError(.usage, "--number must be at least 0") }
             let params = HookTest.Params(name: name, event: try event.map(object), number: number)
             let client = try Daemon.connect()
             let result = try client.call(HookTest.self, params, timeout: 3700)
-            if output.json { return try Output.json(HookTest.self, result) }
+            if json { return try Output.json(HookTest.self, result) }
             if !result.output.isEmpty { Output.line(Output.body(trimmed(result.output))) }
             if !result.errors.isEmpty { Output.notice(trimmed(result.errors)) }
             if let failure = result.failure {
@@ -87,7 +87,7 @@ struct HookCommand: ParsableCommand {
         var name: String?
         @Option(help: ArgumentHelp("How many at most, 1 to 1000.", valueName: "n"))
         var limit = 100
-        @OptionGroup var output: JSONOption
+        @Flag(help: .json) var json = false
 
         func run() throws {
             guard (1...FailureList.maxLimit).contains(limit) else {
@@ -105,7 +105,7 @@ struct HookCommand: ParsableCommand {
         }
 
         private func show(_ failure: FailureList.Failure, of name: String) throws {
-            if output.json { return Output.json(try JSONValue(encoding: failure)) }
+            if json { return Output.json(try JSONValue(encoding: failure)) }
             let next = failure.retryAt.map { ", again \($0)" } ?? ""
             Output.line(
                 "\(Output.safe(name)) \(failure.number) \(failure.at) attempts \(failure.attempts)\(next): "
@@ -122,12 +122,12 @@ struct HookCommand: ParsableCommand {
         var name: String
         @Argument(help: "Number of one event, also of one it did not fail at.")
         var number: Int64?
-        @OptionGroup var output: JSONOption
+        @Flag(help: .json) var json = false
 
         func run() throws {
             if let number, number < 1 { throw UserError(.usage, "the number must be at least 1") }
             let result = try Daemon.call(HookReplay.self, .init(name: name, number: number))
-            if output.json { return try Output.json(HookReplay.self, result) }
+            if json { return try Output.json(HookReplay.self, result) }
             Output.line("\(result.count) to be run again")
         }
     }

@@ -16,13 +16,13 @@ struct OutboxCommand: ParsableCommand {
         )
         @Flag(help: "Those that failed instead.")
         var failed = false
-        @OptionGroup var choice: AccountOption
-        @OptionGroup var output: JSONOption
+        @Option(help: .account, completion: .account) var account: String?
+        @Flag(help: .json) var json = false
 
         func run() throws {
-            let params = OutboxList.Params(account: choice.account, failed: failed ? true : nil)
+            let params = OutboxList.Params(account: account, failed: failed ? true : nil)
             let messages = try Daemon.call(OutboxList.self, params).messages
-            try OutboxCommand.show(messages, output)
+            try OutboxCommand.show(messages, json: json)
             guard messages.count >= OutboxList.maxLimit else { return }
             try Output.flush()
             Output.diagnose("warning", "these are the oldest \(messages.count); there may be more")
@@ -36,12 +36,12 @@ struct OutboxCommand: ParsableCommand {
             discussion: "One that has left cannot be recalled; the status is then 73.")
         @Argument(help: "Id of the message.", completion: .waiting)
         var id: String
-        @OptionGroup var choice: AccountOption
-        @OptionGroup var output: JSONOption
+        @Option(help: .account, completion: .account) var account: String?
+        @Flag(help: .json) var json = false
 
         func run() throws {
-            let message = try Daemon.call(OutboxCancel.self, .init(id: id, account: choice.account))
-            try OutboxCommand.show([message], output)
+            let message = try Daemon.call(OutboxCancel.self, .init(id: id, account: account))
+            try OutboxCommand.show([message], json: json)
         }
     }
 
@@ -55,20 +55,20 @@ struct OutboxCommand: ParsableCommand {
         @Argument(
             help: "Id of a failed message; without it, everything that waits is tried.", completion: .failed)
         var id: String?
-        @OptionGroup var choice: AccountOption
-        @OptionGroup var output: JSONOption
+        @Option(help: .account, completion: .account) var account: String?
+        @Flag(help: .json) var json = false
 
         func run() throws {
-            let result = try Daemon.call(OutboxRetry.self, .init(id: id, account: choice.account))
-            try OutboxCommand.show(result.messages, output)
+            let result = try Daemon.call(OutboxRetry.self, .init(id: id, account: account))
+            try OutboxCommand.show(result.messages, json: json)
         }
     }
 
     /// `TIME ID to JID [STATE]: BEGINNING`, with the account where there are several.
-    static func show(_ messages: [Message], _ output: JSONOption) throws {
+    static func show(_ messages: [Message], json: Bool) throws {
         let namesAccount = Set(messages.map(\.account)).count > 1
         for message in messages {
-            if output.json {
+            if json {
                 try Output.json(MessageGet.self, message)
                 continue
             }
@@ -87,19 +87,20 @@ struct OutboxCommand: ParsableCommand {
 /// `imctl displayed`.
 struct DisplayedCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "displayed", abstract: "Tell a contact that its messages were read.",
+        commandName: "displayed", _superCommandName: "imctl",
+        abstract: "Tell a contact that its messages were read.",
         discussion: "Prints the id of the last message that counts as read.")
     @Argument(help: "The contact, user@host.", completion: .contact)
     var jid: String
     @Option(help: "The last message that was read; default the newest.")
     var id: String?
-    @OptionGroup var choice: AccountOption
-    @OptionGroup var output: JSONOption
+    @Option(help: .account, completion: .account) var account: String?
+    @Flag(help: .json) var json = false
 
     func run() throws {
         let message = try Daemon.call(
-            MessageDisplayed.self, .init(chat: jid, id: id, account: choice.account))
-        if output.json { return try Output.json(MessageDisplayed.self, message) }
+            MessageDisplayed.self, .init(chat: jid, id: id, account: account))
+        if json { return try Output.json(MessageDisplayed.self, message) }
         Output.line(Output.safe(message.id))
     }
 }

@@ -123,12 +123,6 @@ enum Output {
     }
 }
 
-/// `--json`, for commands that have both forms.
-struct JSONOption: ParsableArguments {
-    @Flag(help: "Print JSON, one object per line.")
-    var json = false
-}
-
 /// `--yes`, for commands that ask first.
 struct ConsentOption: ParsableArguments {
     @Flag(help: "Do not ask.")
@@ -140,15 +134,16 @@ struct ConsentOption: ParsableArguments {
     }
 }
 
-/// `--account`, for commands that concern one of several.
-struct AccountOption: ParsableArguments {
-    @Option(help: "The account to use, needed when there are several.", completion: .account)
-    var account: String?
-}
-
 /// `--timeout` is a number of whole seconds.
 func checkTimeout(_ seconds: Int?) throws {
     if let seconds, !(0...86_400).contains(seconds) {
         throw UserError(.usage, "--timeout must be from 0 to 86400 seconds")
     }
+}
+
+/// The options that many commands have. Each command declares them itself: the parser looks longer at groups of options
+/// than at options.
+extension ArgumentHelp {
+    static let account: ArgumentHelp = "The account to use, needed when there are several."
+    static let json: ArgumentHelp = "Print JSON, one object per line."
 }

@@ -6,7 +6,8 @@ import LocalAPI
 /// `imctl receive`.
 struct ReceiveCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "receive", abstract: "Print the messages that have come since the last time.",
+        commandName: "receive", _superCommandName: "imctl",
+        abstract: "Print the messages that have come since the last time.",
         discussion: """
             Each consumer has its own place, kept by imd: what was printed is acknowledged and does not come again. \
             Each message is a line "TIME FROM: TEXT"; further lines of its text begin with a tab.
@@ -31,9 +32,9 @@ struct ReceiveCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Read from after this event, without a consumer.", valueName: "number"))
     var since: Int64?
 
-    @OptionGroup var choice: AccountOption
+    @Option(help: .account, completion: .account) var account: String?
 
-    @OptionGroup var output: JSONOption
+    @Flag(help: .json) var json = false
 
     func run() throws {
         try checkTimeout(timeout)
@@ -45,10 +46,10 @@ struct ReceiveCommand: ParsableCommand {
         let types: [EventType] = [.message, .undecryptable, .gap]
         let params = EventSubscribe.Params(
             consumer: since == nil ? consumer ?? "default" : nil, since: since, types: types.map(\.rawValue),
-            account: choice.account)
+            account: account)
         try EventSubscribe.validate(params)
         var reader = try EventReader(params, Ending(follow: follow, count: count, timeout: timeout))
-        let isJSON = output.json
+        let isJSON = json
         let came = try reader.run { json in
             if isJSON { Output.json(json) }
             guard !isJSON else { return json["type"] == .string(EventType.message.rawValue) }

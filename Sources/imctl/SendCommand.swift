@@ -6,7 +6,7 @@ import LocalAPI
 /// `imctl send`.
 struct SendCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "send", abstract: "Send an encrypted message.",
+        commandName: "send", _superCommandName: "imctl", abstract: "Send an encrypted message.",
         discussion:
             "Prints the id of the message. Without --wait, success means that it is stored and will go out.")
 
@@ -16,7 +16,7 @@ struct SendCommand: ParsableCommand {
     @Argument(help: "The text; standard input when absent or -.")
     var text: String?
 
-    @OptionGroup var choice: AccountOption
+    @Option(help: .account, completion: .account) var account: String?
 
     @Option(help: ArgumentHelp("Your own id: a second send with it sends nothing.", valueName: "key"))
     var id: String?
@@ -32,19 +32,19 @@ struct SendCommand: ParsableCommand {
     @Flag(help: "Send without encryption, readable for everyone on the way.")
     var plaintext = false
 
-    @OptionGroup var output: JSONOption
+    @Flag(help: .json) var json = false
 
     func run() throws {
         try checkTimeout(timeout)
         let body = if let text, text != "-" { text } else { try Terminal.text() }
         // With an id of its own the call can be repeated when imd is restarted while it answers.
         let params = MessageSend.Params(
-            to: jid, body: body, account: choice.account, id: id ?? Self.newID(), wait: wait,
+            to: jid, body: body, account: account, id: id ?? Self.newID(), wait: wait,
             timeout: timeout,
             plaintext: plaintext ? true : nil)
         try MessageSend.validate(params)
         let result = try send(params)
-        if output.json {
+        if json {
             try Output.json(MessageSend.self, result)
         } else {
             Output.line(Output.safe(result.id))

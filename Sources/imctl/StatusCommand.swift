@@ -6,14 +6,15 @@ import LocalAPI
 /// `imctl status`.
 struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "status", abstract: "Tell how imd and its accounts are doing.",
+        commandName: "status", _superCommandName: "imctl",
+        abstract: "Tell how imd and its accounts are doing.",
         discussion: """
             With --wait online the status is 0 only when all accounts, or the one named, are online; with --wait \
             caught-up only when they have also read what came while they were away.
             """)
 
     /// What can be waited for.
-    enum Goal: String, ExpressibleByArgument, CaseIterable {
+    enum Goal: String, Word {
         case online
         case caughtUp = "caught-up"
     }
@@ -27,15 +28,15 @@ struct StatusCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Wait at most this long; default 30.", valueName: "seconds"))
     var timeout: Int?
 
-    @OptionGroup var choice: AccountOption
+    @Option(help: .account, completion: .account) var account: String?
 
-    @OptionGroup var output: JSONOption
+    @Flag(help: .json) var json = false
 
     func run() throws {
         try checkTimeout(timeout)
         guard let wait else {
             let status = try Daemon.call(DaemonStatus.self, Empty())
-            if choice.account != nil { _ = try chosen(status) }
+            if account != nil { _ = try chosen(status) }
             return try show(status)
         }
         let label = wait == .online ? "waiting for the connection" : "catching up"
@@ -65,15 +66,15 @@ struct StatusCommand: ParsableCommand {
     }
 
     /// An address is the same in capital letters (RFC 7622 §3.3); what else is typed differently names no account.
-    private func isChosen(_ account: AccountStatus) -> Bool {
-        choice.account.map { $0.lowercased() == account.jid } ?? true
+    private func isChosen(_ status: AccountStatus) -> Bool {
+        account.map { $0.lowercased() == status.jid } ?? true
     }
 
     /// - Throws: `.unknownAccount` or `.noAccount` where there is none to speak of.
     private func chosen(_ status: DaemonStatus.Result) throws -> [AccountStatus] {
         let accounts = status.accounts.filter(isChosen)
         guard accounts.isEmpty else { return accounts }
-        if let account = choice.account {
+        if let account {
             throw UserError(.unknownAccount, "no account \(account)", hint: "see: imctl account list")
         }
         throw UserError(.noAccount, "there is no account", hint: "add one: imctl setup")
@@ -97,7 +98,7 @@ struct StatusCommand: ParsableCommand {
     }
 
     private func show(_ status: DaemonStatus.Result) throws {
-        if output.json { return try Output.json(DaemonStatus.self, status) }
+        if json { return try Output.json(DaemonStatus.self, status) }
         Output.line(
             "imd \(Output.safe(status.version)), process \(status.pid), \(started(status.startedAt))")
         if let storage = status.storage {

@@ -50,7 +50,7 @@ struct BotCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Try a message this often; default 8.", valueName: "n"))
     var attempts = 8
 
-    @OptionGroup var choice: AccountOption
+    @Option(help: .account, completion: .account) var account: String?
 
     @Flag(help: "List the messages that could not be handled.")
     var failures = false
@@ -72,7 +72,7 @@ struct BotCommand: ParsableCommand {
         let worker: any BotWorker = lines ? BotLines(settings) : BotRuns(settings)
         guard !replay else { return try run(again: worker, filter) }
         let params = EventSubscribe.Params(
-            consumer: name, types: [EventType.message.rawValue], account: choice.account, chat: chat,
+            consumer: name, types: [EventType.message.rawValue], account: account, chat: chat,
             window: Self.window, begin: .newest)
         try EventSubscribe.validate(params)
         var loop = BotLoop(name, worker, filter, parallel: parallel, attempts: attempts, params)
