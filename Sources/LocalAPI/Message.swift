@@ -140,13 +140,15 @@ public struct Message: Documented, Equatable {
     public var warning: MessageWarning?
     /// Who cannot read it; only in `message.get`.
     public var excluded: [ExcludedDevice]?
+    /// Id of the message that the text, emojis, is a reaction to.
+    public var reactsTo: String?
 
     /// From its parts.
     public init(
         account: String, chat: String, from: String, direction: Direction, body: String,
         encryption: Encryption?,
         id: String, at: Timestamp, state: DeliveryState? = nil, reason: String? = nil, damaged: Bool? = nil,
-        warning: MessageWarning? = nil, excluded: [ExcludedDevice]? = nil
+        warning: MessageWarning? = nil, excluded: [ExcludedDevice]? = nil, reactsTo: String? = nil
     ) {
         self.account = account
         self.chat = chat
@@ -161,11 +163,12 @@ public struct Message: Documented, Equatable {
         self.damaged = damaged
         self.warning = warning
         self.excluded = excluded
+        self.reactsTo = reactsTo
     }
 
     enum CodingKeys: String, CodingKey {
         case account, chat, from, direction, body, encryption, id, at, state, reason, damaged, warning,
-            excluded
+            excluded, reactsTo
     }
 
     /// Writes the members in order; `encryption` is null for plaintext, never left out.
@@ -184,6 +187,7 @@ public struct Message: Documented, Equatable {
         try container.encodeIfPresent(damaged, forKey: .damaged)
         try container.encodeIfPresent(warning, forKey: .warning)
         try container.encodeIfPresent(excluded, forKey: .excluded)
+        try container.encodeIfPresent(reactsTo, forKey: .reactsTo)
     }
 
     /// The members on the wire.
@@ -203,5 +207,6 @@ public struct Message: Documented, Equatable {
         .optional(
             "excluded", .array(.object(ExcludedDevice.self)),
             "the devices that cannot read a message of ours, and why; only in message.get"),
+        .optional("reactsTo", .string, "id of the message that the text, emojis, is a reaction to"),
     ]
 }

@@ -32,7 +32,8 @@ extension Transaction {
             encryption: message.encryption, plaintext: message.plaintext,
             state: isUnsent ? .failed : message.state, reason: isUnsent ? "imported" : message.reason,
             clientID: message.clientID, stanzaID: message.stanzaID, sentAt: message.sentAt,
-            storedAt: message.storedAt, markable: false, downgraded: message.downgraded)
+            storedAt: message.storedAt, markable: false, downgraded: message.downgraded,
+            reactsTo: message.reactsTo)
         guard try insert(&stored) else { return false }
         if let reason = stored.reason {
             try run("UPDATE message SET reason = ?2 WHERE id = ?1", stored.id, reason)
@@ -76,12 +77,15 @@ public struct NewImported: Sendable {
     public var storedAt: Int64
     /// As `StoredMessage`.
     public var downgraded: Bool
+    /// As `StoredMessage`.
+    public var reactsTo: String?
 
     /// From its parts.
     public init(
         account: Int64, messageID: String, chat: JID, sender: JID, direction: MessageDirection, body: String,
         encryption: MessageEncryption?, plaintext: Bool, state: MessageState, reason: String?,
-        clientID: String?, stanzaID: String?, sentAt: Int64, storedAt: Int64, downgraded: Bool
+        clientID: String?, stanzaID: String?, sentAt: Int64, storedAt: Int64, downgraded: Bool,
+        reactsTo: String? = nil
     ) {
         self.account = account
         self.messageID = messageID
@@ -98,5 +102,6 @@ public struct NewImported: Sendable {
         self.sentAt = sentAt
         self.storedAt = storedAt
         self.downgraded = downgraded
+        self.reactsTo = reactsTo
     }
 }

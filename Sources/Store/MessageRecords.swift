@@ -104,6 +104,8 @@ public struct StoredMessage: Hashable, Sendable, Identifiable {
     public let markable: Bool
     /// Whether it came in clear into a chat that is encrypted.
     public var downgraded = false
+    /// The stanza's id of the message that the text, emojis, is a reaction to (XEP-0444).
+    public var reactsTo: String?
     /// The devices that cannot read it, as a JSON array; nil if there are none. Only of our own.
     public internal(set) var excluded: String?
     /// Whether the row is not what was stored: the other members are what is left of it. Show it, never send
@@ -178,13 +180,15 @@ public struct NewOutgoing: Sendable {
     public var clientID: String?
     /// A person asked for it to go out unencrypted.
     public var plaintext: Bool
+    /// The stanza's id of the message that the text, emojis, is a reaction to (XEP-0444).
+    public var reactsTo: String?
     /// Unix milliseconds, UTC.
     public var at: Int64
 
     /// From its parts.
     public init(
         account: Int64, messageID: String, chat: JID, sender: JID, body: String, clientID: String? = nil,
-        plaintext: Bool = false, at: Int64
+        plaintext: Bool = false, reactsTo: String? = nil, at: Int64
     ) {
         self.account = account
         self.messageID = messageID
@@ -193,6 +197,7 @@ public struct NewOutgoing: Sendable {
         self.body = body
         self.clientID = clientID
         self.plaintext = plaintext
+        self.reactsTo = reactsTo
         self.at = at
     }
 }

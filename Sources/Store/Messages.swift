@@ -85,7 +85,8 @@ extension Transaction {
             id: 0, account: message.account, messageID: message.messageID, chat: message.chat,
             sender: message.sender, direction: .out, body: message.body, encryption: nil,
             plaintext: message.plaintext, state: .queued, reason: nil, clientID: message.clientID,
-            stanzaID: nil, sentAt: message.at, storedAt: message.at, markable: false)
+            stanzaID: nil, sentAt: message.at, storedAt: message.at, markable: false,
+            reactsTo: message.reactsTo)
         if try !insert(&stored), let clientID = message.clientID,
             let known = try self.message(account: message.account, clientID: clientID)
         {
@@ -101,15 +102,15 @@ extension Transaction {
             """
             INSERT INTO message (account, messageID, chat, sender, direction, body, protocol, device, fingerprint,
               trust, plaintext, state, awaitsKeys, clientID, stanzaID, sentAt, storedAt, markable, downgraded,
-              checksum)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?)
+              reactsTo, checksum)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (account, stanzaID) WHERE stanzaID IS NOT NULL DO NOTHING
             ON CONFLICT (account, clientID) WHERE clientID IS NOT NULL DO NOTHING
             """, message.account, message.messageID, message.chat, message.sender, message.direction.rawValue,
             message.body, message.encryption?.version.rawValue, message.encryption?.device,
             message.encryption?.fingerprint, message.encryption?.trust.rawValue, message.plaintext,
             message.state.rawValue, message.clientID, message.stanzaID, message.sentAt, message.storedAt,
-            message.markable, message.downgraded, checksum.value)
+            message.markable, message.downgraded, message.reactsTo, checksum.value)
         guard isNew > 0 else { return false }
         message.id = database.lastInsertedRowID
         return true
@@ -137,6 +138,15 @@ extension Transaction {
             \(Self.selectMessages) WHERE m.account IN (SELECT id FROM account) AND m.messageID = ?
             ORDER BY m.id LIMIT 1
             """, messageID, read: Self.message)
+    }
+
+    /// The newest message of a chat with this idempotency key or id.
+    public func message(account: Int64, chat: JID, named name: String) throws(StoreError) -> StoredMessage? {
+        try first(
+            """
+            \(Self.selectMessages) WHERE m.account = ?1 AND m.chat = ?2 AND (m.clientID = ?3 OR m.messageID = ?3)
+            ORDER BY m.id DESC LIMIT 1
+            """, account, chat.bare, name, read: Self.message)
     }
 
     /// The message that was stored for a caller's idempotency key.

@@ -20,6 +20,7 @@ enum Migrations {
         Migration(name: "0004 what waits for later", sql: exclusionsToUnaddressed),
         Migration(name: "0005 dead letters", sql: deadLetters),
         Migration(name: "0006 what was read", sql: readThrough),
+        Migration(name: "0007 reactions", sql: reactions),
     ]
 
     /// - Parameter key: of the database; nil to look at one only.
@@ -369,5 +370,10 @@ extension Migrations {
         INSERT INTO chat (account, jid, readThrough)
           SELECT account, chat, max(id) FROM message WHERE true GROUP BY account, chat
           ON CONFLICT DO UPDATE SET readThrough = excluded.readThrough;
+        """
+
+    /// The id, as on the wire, of the message that a message is a reaction to; its text is then the emojis.
+    fileprivate static let reactions = """
+        ALTER TABLE message ADD COLUMN reactsTo TEXT;
         """
 }

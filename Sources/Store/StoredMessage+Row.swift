@@ -7,7 +7,7 @@ extension StoredMessage {
     static let columns = """
         m.id, m.account, m.messageID, m.chat, m.sender, m.direction, m.body, m.protocol, m.device, m.fingerprint, \
         m.trust, m.plaintext, m.state, m.reason, m.clientID, m.stanzaID, m.sentAt, m.storedAt, m.markable, m.downgraded, \
-        m.excluded, m.checksum
+        m.excluded, m.reactsTo, m.checksum
         """
 
     /// One damaged row must not hide the others of its chat, nor hold up the event log: what cannot be read
@@ -38,10 +38,11 @@ extension StoredMessage {
         markable = row.bool(first + 18)
         downgraded = row.bool(first + 19)
         excluded = row.optionalText(first + 20)
+        reactsTo = row.optionalText(first + 21)
         let isReadable =
             chat != nil && sender != nil && direction != nil && state != nil
             && (encryption != nil || row.isNull(first + 7))
-        isDamaged = !isReadable || !matchesChecksum(row, first + 21)
+        isDamaged = !isReadable || !matchesChecksum(row, first + 22)
     }
 
     private static func encryption(_ row: Row, from first: Int32) -> MessageEncryption? {
@@ -89,6 +90,11 @@ extension StoredMessage {
         checksum.add(Int64(markable ? 1 : 0))
         // Rows from before schema 0003 know nothing of it.
         if downgraded { checksum.add(Int64(1)) }
+        // Nor those from before schema 0007 of this.
+        if let reactsTo {
+            checksum.add("reactsTo")
+            checksum.add(reactsTo)
+        }
         return checksum
     }
 }

@@ -108,6 +108,7 @@ enum MessageLine {
     static func show(_ message: Message, namesChat: Bool = true) {
         var marks: [String] = []
         if message.direction == .out, namesChat { marks.append("to \(Output.address(message.chat))") }
+        if let id = message.reactsTo { marks.append("reaction to \(Output.safe(id))") }
         if message.encryption == nil {
             marks.append(message.warning == nil ? "plaintext" : "plaintext in an encrypted chat")
         }

@@ -29,6 +29,11 @@ struct SendCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Wait at most this long; default 30.", valueName: "seconds"))
     var timeout: Int?
 
+    @Option(
+        help: ArgumentHelp(
+            "React to this message: the text is emojis, in place of earlier ones.", valueName: "id"))
+    var reactTo: String?
+
     @Flag(help: "Send without encryption, readable for everyone on the way.")
     var plaintext = false
 
@@ -41,7 +46,7 @@ struct SendCommand: ParsableCommand {
         let params = MessageSend.Params(
             to: jid, body: body, account: account, id: id ?? Self.newID(), wait: wait,
             timeout: timeout,
-            plaintext: plaintext ? true : nil)
+            plaintext: plaintext ? true : nil, reactsTo: reactTo)
         try MessageSend.validate(params)
         let result = try send(params)
         if json {

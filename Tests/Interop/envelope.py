@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 SCE, CLIENT = "urn:xmpp:sce:1", "jabber:client"
 RECEIPTS, MARKERS = "urn:xmpp:receipts", "urn:xmpp:chat-markers:0"
+REACTIONS = "urn:xmpp:reactions:0"
 
 
 def sealed(content, sender):
@@ -60,3 +61,9 @@ def answers(parent):
     for namespace, kind in ((RECEIPTS, "received"), (MARKERS, "displayed")):
         for element in parent.findall(f"{{{namespace}}}{kind}"):
             yield kind, element.get("id")
+
+
+def reactions(parent):
+    """Every set of reactions among its children (XEP-0444): the id it is about, and the emojis."""
+    for element in parent.findall(f"{{{REACTIONS}}}reactions"):
+        yield element.get("id"), [each.text for each in element.findall(f"{{{REACTIONS}}}reaction")]

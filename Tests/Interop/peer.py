@@ -201,6 +201,8 @@ class Peer(ClientXMPP):
     async def read(self, stanza, origin):
         found = {version: stanza.xml.find(f"{{{namespace}}}encrypted") for version, namespace in NAMESPACES.items()}
         version = next((version for version, element in found.items() if element is not None), None)
+        for of, emojis in envelope.reactions(stanza.xml):
+            emit("reactions", **origin, of=of, emojis=emojis, encrypted=False)
         if version is None or not self.encrypts:
             if stanza["body"]:
                 emit("message", **origin, body=stanza["body"], encrypted=False)
@@ -242,6 +244,8 @@ class Peer(ClientXMPP):
         for kind, of in envelope.answers(content):
             emit(kind, **origin, of=of)
         origin.update(envelope.wished(content), outer=[child.tag for child in stanza.xml])
+        for of, emojis in envelope.reactions(content):
+            emit("reactions", **origin, of=of, emojis=emojis)
         text = content.find(f"{{{envelope.CLIENT}}}body")
         if text is not None:
             emit("message", **origin, body=text.text or "", encrypted=True, fallback=stanza["body"] or None)

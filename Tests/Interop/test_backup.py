@@ -32,7 +32,8 @@ def test_an_account_moves_to_another_machine(server, tmp_path):
         old.ok("send", two.jid, "canary before the move", "--wait", "server")
         assert peer.next("message")["body"] == "canary before the move"
         peer.send(one.jid, "see you there")
-        old.messages(1)
+        [heard] = old.messages(1)
+        old.ok("send", two.jid, "\U0001f44d", "--react-to", heard["id"], "--wait", "server")
         old.ok("device", "verify", two.jid, "--fingerprint", peer.own["fingerprint"])
         old.ok("encryption", two.jid, "--policy", "verified-only")
         done = run(old, "account", "export", file, passphrase="open sesame")
@@ -49,8 +50,10 @@ def test_an_account_moves_to_another_machine(server, tmp_path):
         assert done.returncode == 0, done.stderr
         new.ok("status", "--wait", "online", "--timeout", "30")
         assert new.fingerprint() not in [device["fingerprint"] for device in before.values()], "another device"
-        history = [(m["direction"], m["body"]) for m in new.call("message.list", chat=two.jid)["messages"]]
-        assert history == [("out", "canary before the move"), ("in", "see you there")]
+        history = new.call("message.list", chat=two.jid)["messages"]
+        assert [(m["direction"], m["body"], m.get("reactsTo")) for m in history] == [
+            ("out", "canary before the move", None), ("in", "see you there", None),
+            ("out", "\U0001f44d", heard["id"])]
         known = {d["fingerprint"]: d["trust"] for d in new.devices(two.jid).values()}
         assert known[peer.own["fingerprint"]] == "verified"
         assert new.call("encryption.get", jid=two.jid)["policy"] == "verified-only"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from faults import Sender, acquaint, figure, randomness, scaled, warm_up
-from harness import BIN, CANTCREAT, NOINPUT, UNAVAILABLE, USAGE, assert_explained, die_with_parent, until
+from harness import BIN, CANTCREAT, NOINPUT, UNAVAILABLE, USAGE, Imd, Peer, assert_explained, die_with_parent, until
 
 
 class Bot:
@@ -131,9 +131,9 @@ def test_json_output_is_several_messages_also_to_others(imd, friend, peer):
 
 
 @pytest.mark.parametrize("output, word", [
-    ('{"reaction":"x","body":"y"}', "imd has none yet"), ("secret", "line 1 of its output is not valid JSON"),
+    ('{"body":"one"}\n{"reaction":"secret"}', "line 2 of its output: the text is no reaction"), ("secret", "line 1 of its output is not valid JSON"),
     ('{"body":"one"}\n{"body":3}', '"body" in line 2 of its output is not a string'),
-    ('{"body":"x","secret":1}', "neither"), ("{}", 'no "body"'),
+    ('{"body":"x","secret":1}', "none of"), ("{}", 'no "body"'),
     ('{"body":"one"}\n{"to":"bob","body":"x"}', '"to" in line 2 of its output is no address'),
     ('{"to":"bob@example.org/home","body":"x"}', "is no address"), ('"secret"', "a string, not an object")])
 def test_output_that_is_no_reply_is_kept_as_a_failure_and_nothing_of_it_is_sent(imd, friend, output, word):
@@ -143,6 +143,46 @@ def test_output_that_is_no_reply_is_kept_as_a_failure_and_nothing_of_it_is_sent(
         assert word in failure["reason"] and "secret" not in failure["reason"]
         assert "secret" not in bot.told() and word in bot.told()
         assert friend.events(1) == []
+
+
+REACT = """case $(jq -r .body) in
+  go) echo '{"reaction":"\u23f3"}'; echo '[{"reaction":"\u2705 \U0001f389"},{"body":"done"}]' ;;
+  never) echo '{"reaction":""}' ;;
+esac"""
+
+
+def test_a_command_reacts_to_messages_and_the_server_does_not_see_how(place):
+    one, two, _ = place.circle()
+    with Imd(place, one) as imd, Peer(place, two, options=["--only", "omemo2"]) as peer, Bot(imd.online(), REACT, "--json"):
+        peer.send(one.jid, "go", version="omemo2")
+        first, second = peer.next("reactions"), peer.next("reactions")
+        assert [first["emojis"], second["emojis"]] == [["\u23f3"], ["\u2705", "\U0001f389"]]
+        [heard] = imd.messages(1)
+        assert first["of"] == second["of"] == heard["id"]
+        assert not [tag for tag in first["outer"] if "reactions" in tag or "body" in tag]
+        assert peer.next("message")["body"] == "done"
+        peer.send(one.jid, "never", version="omemo2")
+        assert peer.next("reactions")["emojis"] == []
+        shown = imd.ok("history", two.jid)
+        assert f"[reaction to {heard['id']}]: \u2705 \U0001f389\n" in shown, shown
+        assert not [e for e in peer.seen if e["ev"] in ("failed", "error")]
+
+
+def test_row_29_a_reaction_that_would_travel_in_clear_is_a_failure(place):
+    """Nothing of it leaves, by the bot or by hand; with --plaintext neither, as the chat is encrypted."""
+    one, two, _ = place.circle()
+    with Imd(place, one) as imd, Peer(place, two, options=["--only", "legacy"]) as peer:
+        with Bot(imd.online(), REACT, "--json") as bot:
+            peer.send(one.jid, "go")
+            [failure] = until(bot.failures, 20, "it failed")
+            assert "no-trusted-device" in failure["reason"], failure
+        [heard] = imd.messages(1)
+        for options in ([], ["--plaintext"]):
+            refused = imd.imctl("send", two.jid, "\U0001f44d", "--react-to", heard["id"], *options)
+            assert refused.returncode == 77, refused
+            assert_explained(refused.stderr)
+            assert ("chat" if options else "legacy-only") in refused.stderr
+        assert not [e for e in peer.quiet(2) if e["ev"] in ("reactions", "message", "foreign")]
 
 
 IDS = ("IMD_ACCOUNT=", "IMD_CHAT=", "IMD_FROM=", "IMD_MESSAGE_ID=", "IMD_EVENT_NUMBER=")

@@ -36,6 +36,7 @@ import Testing
                 "0004 what waits for later c1f913fe33a8cb97",
                 "0005 dead letters 64d52a9af6c9f3f1",
                 "0006 what was read c9c78df5f6dba9cb",
+                "0007 reactions a7967b513f11bca5",
             ])
     }
 

@@ -40,6 +40,10 @@ struct BotReplyTests {
                 BotReply(body: "one"), BotReply(body: "two"), BotReply(to: "b@c", body: "three"),
             ])
         #expect(try BotReply.json([]) == [])
+        #expect(
+            try BotReply.json(Array(#"[{"reaction":"👍 🎉"},{"reaction":""}]"#.utf8)) == [
+                BotReply(body: "👍 🎉", isReaction: true), BotReply(body: "", isReaction: true),
+            ])
     }
 
     @Test func `what is wrong is told without quoting it`() {
@@ -50,9 +54,12 @@ struct BotReplyTests {
         #expect(problem(#"{"body":1}"#) == #""body" in line 1 of its output is not a string"#)
         #expect(
             problem(#"{"body":"x","secret":1}"#)
-                == #"line 1 of its output has a member that is neither "to" nor "body""#)
-        #expect(
-            problem(#"{"reaction":"secret"}"#) == "line 1 of its output is a reaction, and imd has none yet")
+                == #"line 1 of its output has a member that is none of "to", "body", "reaction""#)
+        #expect(problem(#"{"reaction":"secret"}"#) == "line 1 of its output: the text is no reaction")
+        #expect(problem(#"{"reaction":7}"#) == #""reaction" in line 1 of its output is not a string"#)
+        for other in [#""body":"secret""#, #""to":"b@c""#] {
+            #expect(problem(#"{"reaction":"👍",\#(other)}"#)?.contains(#"more than its "reaction""#) == true)
+        }
         #expect(problem(#"{"body":""}"#) == "line 1 of its output: the message is empty")
         #expect(problem("secret\u{1}", isJSON: false)?.contains("control characters") == true)
         let long = String(repeating: "x", count: maxBodyLength + 1)

@@ -9,7 +9,8 @@ public enum MessageSend: Method {
         "Encrypt one chat message to every trusted device of a contact and to our own other devices, and queue it"
     /// What can go wrong.
     public static let errors: [ErrorCode] = [
-        .badAddress, .unknownAccount, .noAccount, .ambiguousAccount, .badText, .noTrustedDevice,
+        .badAddress, .unknownAccount, .noAccount, .ambiguousAccount, .badText, .noSuchMessage,
+        .noTrustedDevice,
         .encryptionRequired, .optedOut, .recipientUnknown,
         .notConnected, .conflict, .timeout, .busy, .storage, .diskFull,
     ]
@@ -55,11 +56,13 @@ public enum MessageSend: Method {
         public var timeout: Int?
         /// Send without encryption.
         public var plaintext: Bool?
+        /// Id of the message of the chat that the text, emojis, is a reaction to.
+        public var reactsTo: String?
 
         /// Parameters from their parts.
         public init(
             to: String, body: String, account: String? = nil, id: String? = nil, wait: Wait? = nil,
-            timeout: Int? = nil, plaintext: Bool? = nil
+            timeout: Int? = nil, plaintext: Bool? = nil, reactsTo: String? = nil
         ) {
             self.to = to
             self.body = body
@@ -68,6 +71,7 @@ public enum MessageSend: Method {
             self.wait = wait
             self.timeout = timeout
             self.plaintext = plaintext
+            self.reactsTo = reactsTo
         }
 
         /// The members on the wire.
@@ -88,6 +92,13 @@ public enum MessageSend: Method {
             .optional(
                 "plaintext", .boolean,
                 "send without encryption, for everyone on the way to read; default false"),
+            .optional(
+                "reactsTo", .string,
+                """
+                id of a message of the chat; the text is then emojis, separated by spaces, that are shown at it in place \
+                of earlier ones, and may be empty. In clear, or for devices with omemo:2 only: the older version carries \
+                no reactions. They come no further than the server
+                """),
         ]
     }
 
@@ -181,7 +192,11 @@ public enum MessageSend: Method {
 
     /// A text that XML can carry, within its limit, and an id of sensible length.
     public static func validate(_ params: Params) throws(UserError) {
-        guard !params.body.isEmpty else { throw UserError(.badText, "the message is empty") }
+        if params.reactsTo != nil {
+            try validateReaction(params)
+        } else if params.body.isEmpty {
+            throw UserError(.badText, "the message is empty")
+        }
         guard params.body.utf8.count <= maxBodyLength else {
             throw UserError(
                 .tooLarge,
@@ -198,6 +213,19 @@ public enum MessageSend: Method {
         {
             throw UserError(
                 .invalidParams, "parameter \"id\" must be 1 to 255 bytes without control characters")
+        }
+    }
+
+    private static func validateReaction(_ params: Params) throws(UserError) {
+        guard Emoji.list(params.body) != nil else {
+            throw UserError(
+                .badText, "the text is no reaction",
+                hint: "a reaction is one emoji or several different ones, separated by single spaces")
+        }
+        guard params.wait != .delivered, params.wait != .displayed else {
+            throw UserError(
+                .invalidParams, "parameter \"wait\": nobody says that a reaction has arrived",
+                hint: "wait for server at most")
         }
     }
 

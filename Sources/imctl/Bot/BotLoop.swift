@@ -195,7 +195,8 @@ struct BotLoop {
                 number: number, index: waiting.sent,
                 MessageSend.Params(
                     to: reply.to ?? message.chat, body: reply.body, account: message.account,
-                    id: BotReply.id(name, number, waiting.sent))))
+                    id: BotReply.id(name, number, waiting.sent),
+                    reactsTo: reply.isReaction ? message.id : nil)))
     }
 
     /// It goes to the failures, where a person finds it; those who wait behind it go on.

@@ -7,6 +7,8 @@ struct BotReply: Equatable {
     /// nil for the chat that the message came from.
     var to: String?
     var body: String
+    /// The body, emojis, is a reaction to the message that came.
+    var isReaction = false
 
     /// Why an output is no reply; never quotes it.
     struct Problem: Error, Equatable { let reason: String }
@@ -49,21 +51,30 @@ struct BotReply: Equatable {
         }
         for member in members {
             switch member.key {
-            case "body", "to":
+            case "body", "to", "reaction":
                 guard member.value.string != nil else {
                     throw Problem(reason: "\"\(member.key)\" in \(place) is not a string")
                 }
-            case "reaction": throw Problem(reason: "\(place) is a reaction, and imd has none yet")
-            default: throw Problem(reason: "\(place) has a member that is neither \"to\" nor \"body\"")
+            default:
+                throw Problem(reason: "\(place) has a member that is none of \"to\", \"body\", \"reaction\"")
             }
+        }
+        if let emojis = json["reaction"]?.string {
+            guard members.count == 1 else {
+                throw Problem(
+                    reason: "\(place) has more than its \"reaction\", which is to the message that came")
+            }
+            self = try BotReply(body: emojis, isReaction: true).checked(place)
+            return
         }
         guard let body = json["body"]?.string else { throw Problem(reason: "\(place) has no \"body\"") }
         self = try BotReply(to: json["to"]?.string, body: body).checked(place)
     }
 
-    init(to: String? = nil, body: String) {
+    init(to: String? = nil, body: String, isReaction: Bool = false) {
         self.to = to
         self.body = body
+        self.isReaction = isReaction
     }
 
     /// What imd would refuse is found before the first of several messages is sent.
@@ -72,7 +83,7 @@ struct BotReply: Equatable {
             throw Problem(reason: "\"to\" in \(place) is no address, user@host")
         }
         do {
-            try MessageSend.validate(.init(to: to ?? "", body: body))
+            try MessageSend.validate(.init(to: to ?? "", body: body, reactsTo: isReaction ? "" : nil))
         } catch {
             throw Problem(reason: "\(place): \(error.message)")
         }

@@ -70,7 +70,8 @@ extension StoredMessage {
             account: account.description, chat: chat.description, from: sender.bare.description,
             direction: direction == .in ? .in : .out, body: body, encryption: Encryption(of: self), id: name,
             at: Timestamp(milliseconds: sentAt), state: DeliveryState(state), reason: reason,
-            damaged: isDamaged ? true : nil, warning: downgraded ? .plaintextInEncryptedChat : nil)
+            damaged: isDamaged ? true : nil, warning: downgraded ? .plaintextInEncryptedChat : nil,
+            reactsTo: reactsTo)
     }
 }
 
@@ -92,7 +93,8 @@ extension Encryption {
         } else if message.plaintext {
             return nil
         } else {
-            self.init(protocol: "eu.siacs.conversations.axolotl")
+            let version: ProtocolVersion = message.reactsTo == nil ? .legacy : .omemo2
+            self.init(protocol: version.rawValue)
         }
     }
 }
@@ -184,6 +186,8 @@ enum ExclusionReason: String, Sendable {
     case tooMany = "too-many"
     /// Long silent, however much it was sent.
     case stale
+    /// It has no version of OMEMO that carries this.
+    case legacyOnly = "legacy-only"
 }
 
 extension ExcludedDevice {

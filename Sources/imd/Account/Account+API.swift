@@ -35,7 +35,7 @@ extension Account {
     func send(_ params: MessageSend.Params, _ turn: Turn) async throws -> MessageSend.Result {
         let request = SendRequest(
             chat: try JID(parameter: params.to), body: params.body, clientID: params.id,
-            plaintext: params.plaintext ?? false)
+            plaintext: params.plaintext ?? false, reactsTo: params.reactsTo)
         let accepted = try await accept(request, turn)
         if case .held? = accepted.outcome {
             return MessageSend.Result(accepted, now: accepted.message, account: jid)

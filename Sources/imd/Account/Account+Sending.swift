@@ -12,6 +12,8 @@ struct SendRequest: Sendable {
     /// The caller's idempotency key.
     var clientID: String?
     var plaintext: Bool
+    /// The name of the message that the text is a reaction to.
+    var reactsTo: String?
 }
 
 /// What became of a request.
@@ -62,9 +64,13 @@ extension Account {
             excluded.isEmpty
             ? "it publishes no OMEMO device"
             : "device \(shown)" + (excluded.count > 8 ? " and \(excluded.count - 8) more" : "")
+        let lacksReactions = excluded.contains { $0.reason == ExclusionReason.legacyOnly.rawValue }
         return UserError(
             .noTrustedDevice, "no trusted device for \(chat): \(detail)",
-            hint: "look at: imctl device list \(chat)")
+            hint: lacksReactions
+                ? "reactions are encrypted only for devices with omemo:2; send a text"
+                : "look at: imctl device list \(chat)"
+        )
     }
 
     private func optedOut(_ chat: JID) -> UserError {

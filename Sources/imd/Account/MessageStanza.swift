@@ -1,6 +1,7 @@
 // The message stanzas imd sends (RFC 6121 §5, XEP-0384; in omemo:2 with an envelope by XEP-0420).
 import IMCrypto
 import OMEMO
+import Store
 import XMPP
 
 enum MessageStanza {
@@ -37,6 +38,18 @@ enum MessageStanza {
         Message(to: chat, id: id, body: body, payloads: [StanzaIDs.originID(id)] + requests).element
     }
 
+    /// Reactions in an envelope: the legacy version has none, and would carry them in clear.
+    static func payload(
+        _ reactions: Reactions, from own: JID, to chat: JID, using random: inout some RandomNumberGenerator
+    ) -> Bytes {
+        StanzaContent(content: [reactions.element], from: own, to: chat).serialized(using: &random)
+    }
+
+    static func plain(_ reactions: Reactions, to chat: JID, id: String) -> Element {
+        let payloads = [reactions.element, ProcessingHint.store.element, StanzaIDs.originID(id)]
+        return Message(to: chat, id: id, payloads: payloads).element
+    }
+
     /// A message without text: it moves the ratchet, or carries what only clients read. It is kept for a device that
     /// is offline now.
     static func silent(_ message: EncryptedMessage, to jid: JID, id: String) -> Element {
@@ -54,4 +67,11 @@ enum MessageStanza {
 
     private static let legacyHint = MessageEncryption(ProtocolVersion.legacy.rawValue, name: "OMEMO").element
     private static let omemo2Hint = MessageEncryption(ProtocolVersion.omemo2.rawValue, name: "OMEMO").element
+}
+
+extension StoredMessage {
+    /// What it is when it is no text.
+    var reactions: Reactions? {
+        reactsTo.map { Reactions(to: $0, body.split(separator: " " as Character).map(String.init)) }
+    }
 }

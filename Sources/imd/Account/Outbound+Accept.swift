@@ -17,12 +17,16 @@ extension Outbound {
             return try enqueue(tx.message(row: known.id) ?? known, mayEncrypt: mayEncrypt, tx)
         }
         if request.plaintext { try checkPlaintext(request.chat, tx) }
+        let reactsTo = try reference(of: request, tx)
+        guard request.reactsTo == nil || reactsTo != nil else {
+            throw UserError.noMessage(request.reactsTo ?? "", in: request.chat)
+        }
         var random = SystemRandomNumberGenerator()
         let message = try tx.insertOutgoing(
             NewOutgoing(
                 account: own.account, messageID: StanzaID.random(using: &random), chat: request.chat,
                 sender: own.jid, body: request.body, clientID: request.clientID, plaintext: request.plaintext,
-                at: now))
+                reactsTo: reactsTo, at: now))
         return try enqueue(message, mayEncrypt: mayEncrypt, tx)
     }
 
@@ -31,11 +35,20 @@ extension Outbound {
         if try tx.isEncrypted(account: own.account, chat: chat) { throw UserError.encryptionRequired(chat) }
     }
 
+    /// How the message that is reacted to is called on the wire.
+    private func reference(of request: SendRequest, _ tx: Transaction) throws -> String? {
+        guard let name = request.reactsTo else { return nil }
+        return try tx.message(account: own.account, chat: request.chat, named: name)?.messageID
+    }
+
     private func known(_ request: SendRequest, _ tx: Transaction) throws -> StoredMessage? {
         guard let clientID = request.clientID,
             let known = try tx.message(account: own.account, clientID: clientID)
         else { return nil }
-        guard known.chat == request.chat, known.body == request.body, known.plaintext == request.plaintext
+        // The message it is about may have been deleted since.
+        let reactsTo = try reference(of: request, tx) ?? request.reactsTo
+        guard known.chat == request.chat, known.body == request.body, known.plaintext == request.plaintext,
+            known.reactsTo == reactsTo
         else {
             throw UserError(
                 .conflict, "the id '\(clientID)' was used for another message",
@@ -100,6 +113,12 @@ extension Outbound {
 }
 
 extension UserError {
+    static func noMessage(_ name: String, in chat: JID) -> UserError {
+        UserError(
+            .noSuchMessage, "no message with the id \"\(name)\" in the chat with \(chat)",
+            hint: "see: imctl history \(chat) --json")
+    }
+
     static func encryptionRequired(_ chat: JID) -> UserError {
         UserError(
             .encryptionRequired, "the chat with \(chat) is encrypted",

@@ -43,7 +43,9 @@ struct Outbound {
             try tx.setAwaitsKeys(true, message: message.id)
             return try fail(message, "encryption-required", .encryptionRequired, tx)
         }
-        let stanza = MessageStanza.plain(message.body, to: message.chat, id: message.messageID)
+        let stanza =
+            message.reactions.map { MessageStanza.plain($0, to: message.chat, id: message.messageID) }
+            ?? MessageStanza.plain(message.body, to: message.chat, id: message.messageID)
         try tx.enqueue(account: own.account, stanza: stanza.xml(), message: message.id, now: now)
         return .enqueued(Delivery())
     }
@@ -57,7 +59,9 @@ struct Outbound {
             try tx.setAwaitsKeys(true, message: message.id)
             return try fail(message, "opted-out", .optedOut, tx)
         }
-        let recipients = try recipients(for: message.chat, tx)
+        // Of the legacy version only the text is encrypted.
+        let versions: [ProtocolVersion] = message.reactsTo == nil ? [.legacy, .omemo2] : [.omemo2]
+        let recipients = try recipients(for: message.chat, in: versions, tx)
         if !recipients.missing.isEmpty { return .needs(recipients.missing) }
         let excluded = recipients.delivery.excluded
         let left = try Self.json(excluded)
@@ -73,7 +77,7 @@ struct Outbound {
         }
         if message.state == .held { try tx.release(message.id, now: now) }
         // In this order: who finds no key for itself in the second has read the first.
-        for version in [ProtocolVersion.legacy, .omemo2] {
+        for version in versions {
             guard let sessions = recipients.sessions[version] else { continue }
             try enqueue(message, version, sessions, tx)
         }
@@ -101,8 +105,10 @@ struct Outbound {
         _ message: StoredMessage, _ version: ProtocolVersion, _ recipients: [Recipient], _ tx: Transaction
     ) throws {
         var random = SystemRandomNumberGenerator()
-        let payload = MessageStanza.payload(
-            message.body, version, from: own.jid, to: message.chat, using: &random)
+        let payload =
+            message.reactions.map {
+                MessageStanza.payload($0, from: own.jid, to: message.chat, using: &random)
+            } ?? MessageStanza.payload(message.body, version, from: own.jid, to: message.chat, using: &random)
         let encrypted = try encrypt(payload, version, recipients, tx)
         let stanza = MessageStanza.encrypted(encrypted, to: message.chat, id: message.messageID)
         try tx.enqueue(account: own.account, stanza: stanza.xml(), message: message.id, now: now)

@@ -26,6 +26,8 @@ extension DeviceRecord {
 
 extension Outbound {
     struct Recipients {
+        /// Those that carry what is to be sent.
+        let versions: [ProtocolVersion]
         /// With their sessions, by version.
         var sessions: [ProtocolVersion: [Recipient]] = [:]
         var delivery = Delivery()
@@ -37,11 +39,15 @@ extension Outbound {
         var awaitsDecision = false
         fileprivate var ignored: [DeviceAddress] = []
         fileprivate var stale: [(device: DeviceRecord, version: ProtocolVersion, record: SessionRecord)] = []
+
+        init(versions: [ProtocolVersion]) { self.versions = versions }
     }
 
-    /// All listed devices of the contact and every other one of our own.
-    func recipients(for chat: JID, _ tx: Transaction) throws -> Recipients {
-        var recipients = Recipients()
+    /// All listed devices of the contact and every other one of our own, in these versions.
+    func recipients(
+        for chat: JID, in versions: [ProtocolVersion], _ tx: Transaction
+    ) throws -> Recipients {
+        var recipients = Recipients(versions: versions)
         try add(devicesOf: chat, to: &recipients, tx)
         recipients.awaitsDecision = recipients.delivery.excluded.contains {
             $0.reason == ExclusionReason.untrusted.rawValue
@@ -85,8 +91,9 @@ extension Outbound {
         _ device: DeviceRecord, _ policy: TrustPolicy, to recipients: inout Recipients, _ tx: Transaction
     ) throws {
         let address = device.address
-        var reason = ExclusionReason.noBundle
-        for version in device.preferredVersions {
+        let versions = device.preferredVersions.filter(recipients.versions.contains)
+        var reason = versions.isEmpty ? ExclusionReason.legacyOnly : .noBundle
+        for version in versions {
             let record = try tx.usableSession(with: address, version, account: own.account, now: now)
             if let record, !record.isEmpty {
                 if isStale(device, record) {

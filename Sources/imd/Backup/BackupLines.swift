@@ -72,6 +72,8 @@ enum BackupLine: Codable {
         var sentAt: Int64
         var storedAt: Int64
         var downgraded: Bool
+        /// Absent in older backups.
+        var reactsTo: String?
     }
 
     struct End: Codable, Equatable {
@@ -102,7 +104,7 @@ extension BackupLine.Message {
             fingerprint: message.encryption?.fingerprint, trust: message.encryption?.trust.rawValue,
             plaintext: message.plaintext, state: message.state.rawValue, reason: message.reason,
             clientID: message.clientID, stanzaID: message.stanzaID, sentAt: message.sentAt,
-            storedAt: message.storedAt, downgraded: message.downgraded)
+            storedAt: message.storedAt, downgraded: message.downgraded, reactsTo: message.reactsTo)
     }
 
     /// Nil where a word or address in it is none.
@@ -121,6 +123,7 @@ extension BackupLine.Message {
         return NewImported(
             account: account, messageID: id, chat: chat, sender: sender, direction: direction, body: body,
             encryption: encryption, plaintext: plaintext, state: state, reason: reason, clientID: clientID,
-            stanzaID: stanzaID, sentAt: sentAt, storedAt: storedAt, downgraded: downgraded)
+            stanzaID: stanzaID, sentAt: sentAt, storedAt: storedAt, downgraded: downgraded, reactsTo: reactsTo
+        )
     }
 }

@@ -86,7 +86,7 @@ CREATE TABLE message (
   stanzaID TEXT,
   sentAt INTEGER NOT NULL,
   storedAt INTEGER NOT NULL
-, markable INTEGER NOT NULL DEFAULT 0, checksum BLOB, downgraded INTEGER NOT NULL DEFAULT 0, excluded TEXT) STRICT;
+, markable INTEGER NOT NULL DEFAULT 0, checksum BLOB, downgraded INTEGER NOT NULL DEFAULT 0, excluded TEXT, reactsTo TEXT) STRICT;
 
 CREATE TABLE outbox (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
