@@ -39,6 +39,15 @@ struct SendCommand: ParsableCommand {
 
     @Flag(help: .json) var json = false
 
+    init() {}
+
+    /// The command without options.
+    init?(words: ArraySlice<String>) {
+        guard (1...2).contains(words.count), let jid = words.first else { return nil }
+        (self.jid, text) = (jid, words.dropFirst().first)
+        (account, id, wait, timeout, reactTo, plaintext, json) = (nil, nil, nil, nil, nil, false, false)
+    }
+
     func run() throws {
         try checkTimeout(timeout)
         let body = if let text, text != "-" { text } else { try Terminal.text() }

@@ -32,6 +32,14 @@ struct StatusCommand: ParsableCommand {
 
     @Flag(help: .json) var json = false
 
+    init() {}
+
+    /// The command without options.
+    init?(words: ArraySlice<String>) {
+        guard words.isEmpty else { return nil }
+        (wait, timeout, account, json) = (nil, nil, nil, false)
+    }
+
     func run() throws {
         try checkTimeout(timeout)
         guard let wait else {

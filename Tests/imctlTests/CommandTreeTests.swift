@@ -37,6 +37,24 @@ struct CommandTreeTests {
     }
 
     @Test(arguments: [
+        ["send", "juliet@example.org", "hello"], ["send", "juliet@example.org"],
+        ["send", "juliet@example.org", ""],
+        ["status"],
+    ])
+    func `words alone make the command that the parser makes of them`(arguments: [String]) throws {
+        let plain = try #require(Imctl.unparsed(arguments))
+        #expect("\(plain)" == "\(try Imctl.parseAsRoot(arguments))")
+    }
+
+    @Test(arguments: [
+        [], ["send"], ["send", "a@example.org", "one", "two"], ["send", "a@example.org", "-"],
+        ["send", "a@example.org", "--json"], ["status", "now"], ["status", "--json"], ["receive"], ["stats"],
+    ])
+    func `all else is parsed`(arguments: [String]) {
+        #expect(Imctl.unparsed(arguments) == nil)
+    }
+
+    @Test(arguments: [
         [], ["send"], ["send", "--help"], ["send", "a@example.org", "--nonsense"], ["status", "--version"],
         ["status", "--wait", "dinner"], ["help", "send"], ["history", "-h"], ["--version"],
         ["contact", "list", "--json"], ["nonsense"], ["status", "--generate-completion-script", "bash"],
