@@ -61,31 +61,37 @@ struct Handlers: Sendable {
         }
         let last =
             if let look { look.last } else { try await store.read { try $0.lastEventNumber() } }
+        let (statuses, storage) = await reports(of: accounts, look?.queued)
         return DaemonStatus.Result(
             version: LocalAPI.version, pid: getpid(), startedAt: Timestamp(milliseconds: startedAt),
-            accounts: await statuses(accounts, look?.queued), lastEvent: last,
-            storage: await storageFailure())
+            accounts: statuses, lastEvent: last, storage: storage)
     }
 
     private func accountList() async -> AccountList.Result {
         let accounts = await accounts.all
         let queued = try? await store.read { try Self.queued(accounts, $0) }
-        return AccountList.Result(accounts: await statuses(accounts, queued))
+        return AccountList.Result(accounts: await reports(of: accounts, queued).statuses)
     }
 
     private static func queued(_ accounts: [Account], _ tx: Transaction) throws -> [Int] {
         try accounts.map { try tx.pendingCount(account: $0.id) }
     }
 
+    /// Each account is asked once, for everything: that may change threads.
+    ///
     /// - Parameter queued: what waits in each; nil where the store cannot tell.
-    private func statuses(_ accounts: [Account], _ queued: [Int]?) async -> [AccountStatus] {
+    private func reports(
+        of accounts: [Account], _ queued: [Int]?
+    ) async -> (statuses: [AccountStatus], storage: UserError?) {
         var statuses: [AccountStatus] = []
+        var storage: UserError?
         for (index, account) in accounts.enumerated() {
-            var status = await account.status
-            status.queued = queued.map { Int64($0[index]) }
-            statuses.append(status)
+            var report = await account.report
+            report.status.queued = queued.map { Int64($0[index]) }
+            statuses.append(report.status)
+            storage = storage ?? report.storage
         }
-        return statuses
+        return (statuses, storage)
     }
 
     // MARK: Messages

@@ -6,6 +6,9 @@ import Store
 import XMPP
 
 extension Account {
+    /// How it is, and what keeps it from storing anything.
+    var report: (status: AccountStatus, storage: UserError?) { (status, storageFailure?.userError) }
+
     var status: AccountStatus {
         var status = AccountStatus(
             jid: jid.description, state: .offline, since: Timestamp(milliseconds: phaseChangedAt),
