@@ -219,6 +219,10 @@ public struct Event: Equatable, Sendable {
             writer.raw(#","warning":"#)
             writer.string(warning.rawValue)
         }
+        if let reactsTo = message.reactsTo {
+            writer.raw(#","reactsTo":"#)
+            writer.string(reactsTo)
+        }
         writer.raw("}}\n")
         return writer.bytes
     }

@@ -207,6 +207,9 @@ public struct Message: Documented, Equatable {
         .optional(
             "excluded", .array(.object(ExcludedDevice.self)),
             "the devices that cannot read a message of ours, and why; only in message.get"),
-        .optional("reactsTo", .string, "id of the message that the text, emojis, is a reaction to"),
+        .optional(
+            "reactsTo", .string,
+            "id of the message that the text, emojis, is a reaction to: the one on the wire, which message.get takes as well"
+        ),
     ]
 }

@@ -71,6 +71,7 @@ extension Transaction {
     static let selectUndisplayed = """
         SELECT id FROM message
         WHERE account = ?1 AND chat = ?2 AND direction = 'out' AND state IN ('sent', 'server', 'delivered') AND id <= ?3
+          AND reactsTo IS NULL
         ORDER BY id DESC LIMIT 1000
         """
 

@@ -140,14 +140,16 @@ extension Transaction {
             """, messageID, read: Self.message)
     }
 
-    /// The newest message of a chat with this idempotency key or id.
+    /// The message of a chat with this idempotency key, or else the oldest with this id.
     public func message(account: Int64, chat: JID, named name: String) throws(StoreError) -> StoredMessage? {
-        try first(
-            """
-            \(Self.selectMessages) WHERE m.account = ?1 AND m.chat = ?2 AND (m.clientID = ?3 OR m.messageID = ?3)
-            ORDER BY m.id DESC LIMIT 1
-            """, account, chat.bare, name, read: Self.message)
+        if let own = try message(account: account, clientID: name), own.chat == chat.bare { return own }
+        return try first(Self.selectOfChat, account, name, chat.bare, read: Self.message)
     }
+
+    /// By the index of ids, not by that of chats, which may be long.
+    static let selectOfChat = """
+        \(selectMessages) WHERE m.account = ?1 AND m.messageID = ?2 AND +m.chat = ?3 ORDER BY m.id LIMIT 1
+        """
 
     /// The message that was stored for a caller's idempotency key.
     public func message(account: Int64, clientID: String) throws(StoreError) -> StoredMessage? {

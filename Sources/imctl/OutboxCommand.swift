@@ -77,6 +77,7 @@ struct OutboxCommand: ParsableCommand {
             if namesAccount { line += " from \(Output.safe(message.account))" }
             let reason = message.reason.map { ": \(Output.safe($0))" } ?? ""
             if let state = message.state { line += " [\(state.rawValue)\(reason)]" }
+            if let id = message.reactsTo { line += " [reaction to \(Output.safe(id))]" }
             if message.encryption == nil { line += " [plaintext]" }
             if message.damaged == true { line += " [damaged]" }
             Output.line("\(line): \(Output.preview(message.body))")

@@ -50,7 +50,7 @@ struct SendCommand: ParsableCommand {
 
     func run() throws {
         try checkTimeout(timeout)
-        let body = if let text, text != "-" { text } else { try Terminal.text() }
+        let body = try body()
         // With an id of its own the call can be repeated when imd is restarted while it answers.
         let params = MessageSend.Params(
             to: jid, body: body, account: account, id: id ?? Self.newID(), wait: wait,
@@ -66,6 +66,15 @@ struct SendCommand: ParsableCommand {
         try Output.flush()
         if result.state != .held { warn(of: result.excluded) { "cannot read this message: \($0)" } }
         try check(result)
+    }
+
+    /// Reactions are taken back by an empty text only where it was written down: a program whose output was to be sent may
+    /// have failed.
+    private func body() throws(UserError) -> String {
+        if let text, text != "-" { return text }
+        let body = try Terminal.text()
+        if body.isEmpty { throw UserError(.badText, "the message is empty") }
+        return body
     }
 
     private func warn(of devices: [ExcludedDevice], _ what: (String) -> String) {

@@ -7,6 +7,7 @@ struct EmojiTests {
     @Test(arguments: [
         ("", []), ("👍", ["👍"]), ("👍 🎉", ["👍", "🎉"]), ("❤️", ["❤️"]), ("❤", ["❤"]), ("👍🏽", ["👍🏽"]),
         ("👩‍👩‍👧", ["👩‍👩‍👧"]), ("🇩🇪", ["🇩🇪"]), ("1️⃣", ["1️⃣"]), ("©️", ["©️"]), ("✅ ❌", ["✅", "❌"]),
+        ("🏴󠁧󠁢󠁳󠁣󠁴󠁿", ["🏴󠁧󠁢󠁳󠁣󠁴󠁿"]), ("❤️‍🔥", ["❤️‍🔥"]), ("#️⃣", ["#️⃣"]), ("™", ["™"]),
     ])
     func `emojis stand alone or between single spaces`(text: String, emojis: [String]) {
         #expect(Emoji.list(text) == emojis)
@@ -14,7 +15,9 @@ struct EmojiTests {
 
     @Test(arguments: [
         "x", "1", "#", "©", "👍x", "👍👍", "👍 👍", " 👍", "👍 ", "👍  🎉", "👍\n", "👍\t🎉", "ok 👍", " ", "\u{200d}",
-        "\u{fe0f}", "é",
+        "\u{fe0f}", "é", "🇩", "👍\u{301}", "👍\u{200d}", "👍\u{e0067}", "❤\u{fe0e}", "1\u{301}\u{20e3}",
+        "1\u{fe0f}",
+        "❤ ❤️", String(repeating: "👍", count: 40_000),
     ])
     func `anything else is no reaction`(text: String) {
         #expect(Emoji.list(text) == nil)
@@ -34,6 +37,10 @@ struct EmojiTests {
     @Test func `a call is checked for what a reaction can be`() {
         #expect(refusal("👍") == nil && refusal("", .server) == nil)
         #expect(refusal("thanks") == .badText && refusal("", reactsTo: nil) == .badText)
+        #expect(refusal("👍", reactsTo: "") == .invalidParams)
+        let many = (0..<21).map { String(Character(Unicode.Scalar(0x1f600 + $0) ?? "x")) }
+        #expect(refusal(many.joined(separator: " ")) == .badText)
+        #expect(refusal(many.dropLast().joined(separator: " ")) == nil)
         #expect(refusal("👍", .delivered) == .invalidParams && refusal("👍", .displayed) == .invalidParams)
     }
 }

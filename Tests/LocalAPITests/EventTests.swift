@@ -56,7 +56,9 @@ struct EventTests {
         plain.reason = "why"
         var damaged = message
         damaged.damaged = true
-        for message in [message, other, plain, damaged] {
+        var reaction = message
+        reaction.reactsTo = "x \"0\""
+        for message in [message, other, plain, damaged, reaction] {
             let line = Event.line(number: 3, message: message)
             guard case .notification(_, .object(let members)) = try Incoming(line: line.dropLast()) else {
                 return #expect(Bool(false))

@@ -70,6 +70,31 @@ import XMPP
         }
     }
 
+    @Test func `a marker says nothing of reactions`() async throws {
+        let test = try await TestStore()
+        try await test.write { tx, account in
+            var reaction = try outgoing(account, id: "r1")
+            reaction.reactsTo = "i1"
+            for message in [reaction, try outgoing(account, id: "m1")] {
+                try tx.setState(try tx.insertOutgoing(message).id, .server, now: 1)
+            }
+            let moved = try tx.markDisplayed(account: account, chat: JID(juliet), messageID: "m1", now: 2)
+            #expect(moved == [2])
+        }
+    }
+
+    @Test func `a message of a chat is found by an index of ids`() async throws {
+        let test = try await TestStore()
+        let plan = try await test.read { tx, _ in
+            try tx.rows("EXPLAIN QUERY PLAN \(Transaction.selectOfChat)", Int64(1), "m1", juliet) {
+                $0.text(3)
+            }
+        }
+        #expect(
+            plan.count == 1 && plan[0].contains("INDEX messageByMessageID (account=? AND messageID=?)"),
+            "\(plan)")
+    }
+
     @Test func `what a marker moves is found by an index`() async throws {
         let test = try await TestStore()
         let plan = try await test.read { tx, _ in

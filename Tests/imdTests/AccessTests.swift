@@ -48,6 +48,17 @@ struct AccessTests {
         #expect(code { _ = try access.permit(method, [:]) } == .denied)
     }
 
+    @Test func `a socket that may send may not react, which would tell which ids there are`() throws {
+        let access = try access(.send, .plaintext, .receive)
+        func react(to id: JSONValue) -> ErrorCode? {
+            code {
+                _ = try access.permit("message.send", ["to": .string(ops), "body": "👍", "reactsTo": id])
+            }
+        }
+        #expect(react(to: .null) == nil)
+        for id: JSONValue in ["m-1", "", .integer(1), .bool(false)] { #expect(react(to: id) == .denied) }
+    }
+
     @Test func `a message goes to those that are named, however they are written`() throws {
         let access = try access(.send, to: [ops])
         for to in [ops, "OPS@Example.org"] {

@@ -53,6 +53,7 @@ struct ReactionTests {
         }
         #expect(delivery.devices.map(\.device) == [new.own.device])
         #expect(delivery.excluded.map(\.device) == [old.own.device])
+        #expect(try await alice.outbox().count { $0.encrypts } == 1, "no other version of it")
         #expect(try await new.open(try #require(try await alice.outbox().last), from: alice).count == 1)
     }
 
@@ -132,6 +133,119 @@ struct ReactionTests {
         #expect(shown.encryption?.protocol == ProtocolVersion.omemo2.rawValue)
     }
 
+    @Test func `a device that lists both versions gets texts in legacy and reactions in omemo 2`()
+        async throws
+    {
+        let (alice, bob) = try await pair([.legacy, .omemo2])
+        let id = try await heard("deployed", by: alice, from: bob)
+        let text = try await alice.encrypt("thanks", to: bob)
+        #expect(text.child("encrypted", in: ProtocolVersion.legacy.rawValue) != nil)
+        let bundle = [BundleKey(bob.address, .omemo2): try await bob.bundle(.omemo2)]
+        try await alice.react("👍", to: id, of: bob, bundle)
+        let content = try await bob.open(try #require(try await alice.outbox().last), from: alice)
+        #expect(content == [Reactions(to: id, ["👍"]).element])
+    }
+
+    @Test func `row 25: a reaction that comes twice is silent`() async throws {
+        let (alice, bob) = try await pair([.omemo2])
+        let id = try await heard("deployed", by: alice, from: bob)
+        try await alice.react("👍", to: id, of: bob)
+        let stanza = try #require(try await alice.outbox().last)
+        for _ in 0..<2 { try await bob.receive(stanza, from: alice.jid) }
+        try await #expect(bob.events(.undecryptable).isEmpty)
+        try await #expect(bob.events(.message).isEmpty)
+    }
+
+    @Test func `a reaction that is held holds up no text`() async throws {
+        let (alice, old, new) = (
+            try await Party("alice@example.org"), try await Party("bob@example.org"),
+            try await Party("bob@example.org")
+        )
+        try await alice.learn(.legacy, [old.own.device], of: old.jid)
+        try await alice.learn(.omemo2, [new.own.device], of: new.jid)
+        try await alice.receive(XMPP.Message(to: alice.jid, id: "m-1", body: "hello").element, from: old.jid)
+        var settings = TrustSettings()
+        settings.policy = .verifiedOnly
+        let outbound = Outbound(
+            own: alice.own, policies: Policies(settings), now: Party.now,
+            bundles: [
+                BundleKey(old.address, .legacy): try await old.bundle(),
+                BundleKey(new.address, .omemo2): try await new.bundle(.omemo2),
+            ])
+        let requests = [
+            SendRequest(chat: old.jid, body: "👍", clientID: nil, plaintext: false, reactsTo: "m-1"),
+            SendRequest(chat: old.jid, body: "the text", clientID: nil, plaintext: false),
+        ]
+        let rows = try await alice.write { tx in
+            try requests.map { try outbound.accept($0, mayEncrypt: true, tx).message.id }
+        }
+        let outcomes = try await alice.write { [own = alice.own] tx in
+            try tx.setTrust(.verified, account: own.account, old.address, source: .person, now: Party.now)
+            return try outbound.encryptWaiting(in: old.jid, tx).outcomes
+        }
+        guard case .held? = outcomes[rows[0]], case .enqueued? = outcomes[rows[1]] else {
+            Issue.record("\(outcomes)")
+            return
+        }
+    }
+
+    @Test func `a decision about a device that can be sent no reaction is not waited for`() async throws {
+        let (alice, bob) = (try await Party("alice@example.org"), try await Party("bob@example.org"))
+        try await alice.meet(bob)
+        try await alice.receive(XMPP.Message(to: alice.jid, id: "m-1", body: "hello").element, from: bob.jid)
+        var settings = TrustSettings()
+        settings.policy = .verifiedOnly
+        let outbound = Outbound(
+            own: alice.own, policies: Policies(settings), now: Party.now,
+            bundles: [BundleKey(bob.address, .legacy): try await bob.bundle()])
+        let request = SendRequest(chat: bob.jid, body: "👍", clientID: nil, plaintext: false, reactsTo: "m-1")
+        let outcome = try await alice.write { try outbound.accept(request, mayEncrypt: true, $0).outcome }
+        guard case .noTrustedDevice(let excluded)? = outcome else {
+            Issue.record("\(String(describing: outcome))")
+            return
+        }
+        #expect(excluded.map(\.reason) == ["legacy-only"])
+    }
+
+    /// What a message is to be is read from its row: a bit that flips there must not send it in clear, nor as text.
+    @Test(arguments: ["plaintext = 1", "reactsTo = NULL", "reactsTo = 'm-2'"])
+    func `row F7: a damaged row is never sent`(change: String) async throws {
+        let (alice, bob) = (try await Party("alice@example.org"), try await Party("bob@example.org"))
+        try await alice.meet(bob, versions: [.legacy, .omemo2])
+        try await alice.receive(XMPP.Message(to: alice.jid, id: "m-1", body: "hello").element, from: bob.jid)
+        let isText = change.hasPrefix("plaintext")
+        let request = SendRequest(
+            chat: bob.jid, body: isText ? "secret" : "👍", clientID: nil, plaintext: false,
+            reactsTo: isText ? nil : "m-1")
+        let outbound = alice.outbound([
+            BundleKey(bob.address, .legacy): try await bob.bundle(),
+            BundleKey(bob.address, .omemo2): try await bob.bundle(.omemo2),
+        ])
+        let row = try await alice.write { try outbound.accept(request, mayEncrypt: false, $0).message.id }
+        try alice.damage("message", change)
+        let outcomes = try await alice.write { try outbound.encryptWaiting(in: bob.jid, $0).outcomes }
+        guard case .damaged? = outcomes[row] else {
+            Issue.record("\(outcomes)")
+            return
+        }
+        #expect(try await alice.outbox().isEmpty)
+    }
+
+    @Test func `a message without an id cannot be reacted to`() async throws {
+        let (alice, bob) = (try await Party("alice@example.org"), try await Party("bob@example.org"))
+        try await alice.receive(XMPP.Message(to: alice.jid, id: nil, body: "hello").element, from: bob.jid)
+        await #expect(throws: UserError.noMessage("", in: bob.jid)) {
+            try await alice.react("👍", to: "", of: bob, plaintext: true)
+        }
+    }
+
+    @Test func `the caller's key comes before an id that the contact chose`() async throws {
+        let (alice, bob) = try await pair([.omemo2])
+        let own = try await alice.encrypt("job is done", to: bob, id: "job-1")
+        try await alice.receive(try await bob.encrypt("hello", to: alice).named("job-1"), from: bob.jid)
+        #expect(try await alice.react("✅", to: "job-1", of: bob).message.reactsTo == own.id)
+    }
+
     // MARK: Support
 
     private func pair(_ versions: [ProtocolVersion]) async throws -> (Party, Party) {
@@ -183,4 +297,10 @@ extension Party {
 
 extension Element {
     fileprivate var text: String { String(decoding: xml(), as: UTF8.self) }
+    /// Whether it is an encrypted message with content.
+    fileprivate var encrypts: Bool {
+        ProtocolVersion.allCases.contains {
+            child("encrypted", in: $0.rawValue)?.child("payload", in: $0.rawValue) != nil
+        }
+    }
 }

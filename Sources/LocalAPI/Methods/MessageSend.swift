@@ -96,8 +96,8 @@ public enum MessageSend: Method {
                 "reactsTo", .string,
                 """
                 id of a message of the chat; the text is then emojis, separated by spaces, that are shown at it in place \
-                of earlier ones, and may be empty. In clear, or for devices with omemo:2 only: the older version carries \
-                no reactions. They come no further than the server
+                of earlier ones, and may be empty. Encrypted it is for devices with omemo:2 only: the older version \
+                carries no reactions. It comes no further than the server
                 """),
         ]
     }
@@ -217,10 +217,15 @@ public enum MessageSend: Method {
     }
 
     private static func validateReaction(_ params: Params) throws(UserError) {
+        guard params.reactsTo != "" else {
+            throw UserError(.invalidParams, "parameter \"reactsTo\" must not be empty")
+        }
         guard Emoji.list(params.body) != nil else {
             throw UserError(
                 .badText, "the text is no reaction",
-                hint: "a reaction is one emoji or several different ones, separated by single spaces")
+                hint:
+                    "a reaction is one emoji, or up to \(Emoji.maxCount) different ones with single spaces between"
+            )
         }
         guard params.wait != .delivered, params.wait != .displayed else {
             throw UserError(

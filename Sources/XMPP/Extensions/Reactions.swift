@@ -7,7 +7,7 @@ extension Namespace {
 
 /// All reactions of one person to one message: they replace those that were sent before.
 public struct Reactions: Equatable, Sendable {
-    /// Id of the message: its `origin-id`, or else that of its stanza (§4.2).
+    /// Id of the message: that of its stanza, which an `origin-id` repeats (§4.2).
     public var id: String
     /// None twice; an empty list takes back what was there.
     public var emojis: [String]

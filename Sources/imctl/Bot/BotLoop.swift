@@ -227,6 +227,10 @@ struct BotLoop {
             sent(number)
         // Sent before we were interrupted, with another text: never twice.
         case (.send(let number, _, _), .failure(let error)) where error.code == .conflict: sent(number)
+        // Most contacts can be sent no reaction; what comes with it is for them all the same.
+        case (.send(let number, _, let params), .failure(let error)) where params.reactsTo != nil:
+            warn(number, "its reaction is left out: \(error.code.rawValue)")
+            sent(number)
         case (.send(let number, _, _), .failure(let error)):
             keep(number, "the reply was refused: \(error.code.rawValue)")
         case (.fail(let number, _, _), .success), (.remove(let number), .success): done(number)

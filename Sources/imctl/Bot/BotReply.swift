@@ -83,7 +83,7 @@ struct BotReply: Equatable {
             throw Problem(reason: "\"to\" in \(place) is no address, user@host")
         }
         do {
-            try MessageSend.validate(.init(to: to ?? "", body: body, reactsTo: isReaction ? "" : nil))
+            try MessageSend.validate(.init(to: to ?? "", body: body, reactsTo: isReaction ? "its own" : nil))
         } catch {
             throw Problem(reason: "\(place): \(error.message)")
         }

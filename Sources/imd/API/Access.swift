@@ -72,6 +72,11 @@ struct Access: Equatable, Sendable {
         default:
             guard allow.contains(.plaintext) else { throw denied("to send without encryption") }
         }
+        // It would find out which ids there are.
+        switch params["reactsTo"] {
+        case nil, .null: break
+        default: throw denied("to react to messages")
+        }
         let params = try withAccount(params)
         guard let id = params["id"]?.string, !id.isEmpty else { return params }
         return params.with("id", .string(idPrefix + id))

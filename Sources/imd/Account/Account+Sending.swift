@@ -64,7 +64,9 @@ extension Account {
             excluded.isEmpty
             ? "it publishes no OMEMO device"
             : "device \(shown)" + (excluded.count > 8 ? " and \(excluded.count - 8) more" : "")
-        let lacksReactions = excluded.contains { $0.reason == ExclusionReason.legacyOnly.rawValue }
+        let theirs = excluded.filter { $0.jid == chat.description }
+        let lacksReactions =
+            !theirs.isEmpty && theirs.allSatisfy { $0.reason == ExclusionReason.legacyOnly.rawValue }
         return UserError(
             .noTrustedDevice, "no trusted device for \(chat): \(detail)",
             hint: lacksReactions

@@ -62,8 +62,8 @@ extension Inbound {
             effects.isBroken = true
         }
         guard message.payload != nil else { return }
-        // Without an id nothing tells whether it was stored, and what is no text never is.
-        if error == .alreadyDecrypted, incoming.message.id == nil || !isText(message, incoming) { return }
+        // What was read in omemo:2 need not have been a text, and without an id nothing tells whether it was stored.
+        if error == .alreadyDecrypted, incoming.message.id == nil || message.version == .omemo2 { return }
         try undecryptable(incoming, device: message.sid, error.word, tx)
     }
 

@@ -17,10 +17,7 @@ extension Outbound {
             return try enqueue(tx.message(row: known.id) ?? known, mayEncrypt: mayEncrypt, tx)
         }
         if request.plaintext { try checkPlaintext(request.chat, tx) }
-        let reactsTo = try reference(of: request, tx)
-        guard request.reactsTo == nil || reactsTo != nil else {
-            throw UserError.noMessage(request.reactsTo ?? "", in: request.chat)
-        }
+        let reactsTo = try request.reactsTo.map { try reference(to: $0, in: request.chat, tx) }
         var random = SystemRandomNumberGenerator()
         let message = try tx.insertOutgoing(
             NewOutgoing(
@@ -36,19 +33,32 @@ extension Outbound {
     }
 
     /// How the message that is reacted to is called on the wire.
-    private func reference(of request: SendRequest, _ tx: Transaction) throws -> String? {
-        guard let name = request.reactsTo else { return nil }
-        return try tx.message(account: own.account, chat: request.chat, named: name)?.messageID
+    ///
+    /// - Throws: `.noSuchMessage`, also for one whose sender gave it no id.
+    private func reference(to name: String, in chat: JID, _ tx: Transaction) throws -> String {
+        guard let message = try tx.message(account: own.account, chat: chat, named: name),
+            !message.messageID.isEmpty
+        else { throw UserError.noMessage(name, in: chat) }
+        return message.messageID
+    }
+
+    private func isSameReference(
+        _ known: StoredMessage, _ request: SendRequest, _ tx: Transaction
+    ) throws -> Bool {
+        guard let name = request.reactsTo, let reactsTo = known.reactsTo else {
+            return request.reactsTo == nil && known.reactsTo == nil
+        }
+        // The message it is about may have been deleted since; then its name is all there was.
+        let message = try tx.message(account: own.account, chat: request.chat, named: name)
+        return message == nil || message?.messageID == reactsTo
     }
 
     private func known(_ request: SendRequest, _ tx: Transaction) throws -> StoredMessage? {
         guard let clientID = request.clientID,
             let known = try tx.message(account: own.account, clientID: clientID)
         else { return nil }
-        // The message it is about may have been deleted since.
-        let reactsTo = try reference(of: request, tx) ?? request.reactsTo
         guard known.chat == request.chat, known.body == request.body, known.plaintext == request.plaintext,
-            known.reactsTo == reactsTo
+            try isSameReference(known, request, tx)
         else {
             throw UserError(
                 .conflict, "the id '\(clientID)' was used for another message",
@@ -89,13 +99,15 @@ extension Outbound {
         var outcomes: [Int64: Outcome] = [:]
         var held: Outcome?
         for message in try tx.messagesWaiting(account: own.account, chat: chat) {
-            if let held, !message.plaintext, message.state == .held {
+            let isText = message.reactsTo == nil
+            if let held, isText, !message.plaintext, message.state == .held {
                 // Nothing is decided yet, so neither for this one.
                 outcomes[message.id] = held
                 continue
             }
             let outcome = try makeStanza(message, tx)
-            if case .held = outcome { held = outcome }
+            // Reactions go to fewer devices: that one is held says nothing of texts.
+            if case .held = outcome, isText { held = outcome }
             switch outcome {
             case .needs(let missing): return (outcomes, missing)
             case .enqueued(let delivery):

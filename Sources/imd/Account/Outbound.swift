@@ -39,6 +39,7 @@ struct Outbound {
     /// Puts the message into the outbox in clear. Only for a person's explicit command, and not once the chat is
     /// encrypted: the command may be older than that (threat row 29).
     func enqueuePlaintext(_ message: StoredMessage, _ tx: Transaction) throws -> Outcome {
+        guard !message.isDamaged else { return try fail(message, "damaged", .damaged, tx) }
         guard try !tx.isEncrypted(account: own.account, chat: message.chat) else {
             try tx.setAwaitsKeys(true, message: message.id)
             return try fail(message, "encryption-required", .encryptionRequired, tx)

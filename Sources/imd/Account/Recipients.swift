@@ -78,6 +78,11 @@ extension Outbound {
                 recipients.exclude(device.address, .damaged)
                 continue
             }
+            // No decision about its key would help.
+            guard !device.versions.isDisjoint(with: recipients.versions) else {
+                recipients.exclude(device.address, .legacyOnly)
+                continue
+            }
             // Trust is decided about a key; a device whose key is not known yet has a bundle to show it.
             guard device.identityKey == nil || policy.receives(device.trust) else {
                 recipients.refuse(device)
@@ -91,9 +96,10 @@ extension Outbound {
         _ device: DeviceRecord, _ policy: TrustPolicy, to recipients: inout Recipients, _ tx: Transaction
     ) throws {
         let address = device.address
-        let versions = device.preferredVersions.filter(recipients.versions.contains)
-        var reason = versions.isEmpty ? ExclusionReason.legacyOnly : .noBundle
-        for version in versions {
+        var reason = ExclusionReason.noBundle
+        // Where only omemo:2 will do, a device that lists it gets it, even if it has not shown yet that it reads it: a
+        // reaction that gets lost there is no text.
+        for version in device.preferredVersions where recipients.versions.contains(version) {
             let record = try tx.usableSession(with: address, version, account: own.account, now: now)
             if let record, !record.isEmpty {
                 if isStale(device, record) {
