@@ -177,7 +177,10 @@ struct ReactionTests {
             SendRequest(chat: old.jid, body: "the text", clientID: nil, plaintext: false),
         ]
         let rows = try await alice.write { tx in
-            try requests.map { try outbound.accept($0, mayEncrypt: true, tx).message.id }
+            let rows = try requests.map { try outbound.accept($0, mayEncrypt: true, tx).message.id }
+            _ = try outbound.encryptWaiting(in: old.jid, tx)
+            try #expect(rows.map { try tx.message(row: $0)?.state } == [.held, .held])
+            return rows
         }
         let outcomes = try await alice.write { [own = alice.own] tx in
             try tx.setTrust(.verified, account: own.account, old.address, source: .person, now: Party.now)
