@@ -48,7 +48,7 @@ struct Watchdog: Service {
 
     /// Who gives no sign of life within `limit`.
     private func silent(since interval: Duration, within limit: Duration) async -> [String] {
-        let known = await accounts.all
+        let known = accounts.all
         return await withTaskGroup(of: String?.self) { tasks in
             tasks.addTask {
                 // Any answer is one, also that the disk is full.
@@ -104,7 +104,7 @@ struct Watchdog: Service {
 
     private func states() async -> String {
         var online = 0
-        let known = await accounts.all
+        let known = accounts.all
         for account in known where await account.isOnline { online += 1 }
         return "\(online) of \(known.count) accounts online"
     }

@@ -7,7 +7,7 @@ import XMPP
 extension Handlers {
     func registerOutbox(_ dispatcher: inout Dispatcher) {
         dispatcher.on(OutboxList.self) { params in
-            let account = params.account == nil ? nil : try await accounts.find(params.account).id
+            let account = params.account == nil ? nil : try accounts.find(params.account).id
             let limit = params.limit ?? OutboxList.maxLimit
             let (messages, names) = try await store.read { tx in
                 (
@@ -36,7 +36,7 @@ extension Handlers {
     }
 
     private func retryAll(_ name: String?) async throws -> OutboxList.Result {
-        let chosen = name == nil ? await accounts.all : [try await accounts.find(name)]
+        let chosen = name == nil ? accounts.all : [try accounts.find(name)]
         var messages: [ShownMessage] = []
         for account in chosen {
             await account.retryAll()
@@ -50,7 +50,7 @@ extension Handlers {
     }
 
     func storageFailure() async -> UserError? {
-        for account in await accounts.all {
+        for account in accounts.all {
             if let failure = await account.storageFailure { return failure.userError }
         }
         return nil
@@ -60,7 +60,7 @@ extension Handlers {
 
     func checks() async -> [DaemonCheck.Check] {
         var checks = [await databaseCheck(), storageCheck(), await spaceCheck()]
-        for account in await accounts.all { checks += await account.checks() }
+        for account in accounts.all { checks += await account.checks() }
         return checks
     }
 

@@ -39,22 +39,22 @@ struct Handlers: Sendable {
         }
         dispatcher.on(AccountList.self) { _ in await accountList() }
         dispatcher.on(AccountRemove.self) { params in
-            try await accounts.remove(try await accounts.find(params.account))
+            try await accounts.remove(try accounts.find(params.account))
         }
         dispatcher.on(AccountConnect.self) { params in
-            let account = try await accounts.find(params.account)
+            let account = try accounts.find(params.account)
             try await accounts.enable(account, true)
             return await account.status
         }
         dispatcher.on(AccountDisconnect.self) { params in
-            let account = try await accounts.find(params.account)
+            let account = try accounts.find(params.account)
             try await accounts.enable(account, false)
             return await account.status
         }
     }
 
     private func daemonStatus() async throws -> DaemonStatus.Result {
-        let accounts = await accounts.all
+        let accounts = accounts.all
         // One look at the store for all: status bars ask often.
         let look = try? await store.read { tx in
             (last: try tx.lastEventNumber(), queued: try Self.queued(accounts, tx))
@@ -68,7 +68,7 @@ struct Handlers: Sendable {
     }
 
     private func accountList() async -> AccountList.Result {
-        let accounts = await accounts.all
+        let accounts = accounts.all
         let queued = try? await store.read { try Self.queued(accounts, $0) }
         return AccountList.Result(accounts: await reports(of: accounts, queued).statuses)
     }
@@ -100,7 +100,7 @@ struct Handlers: Sendable {
     private static let pageSize = 4 << 20
 
     private func page(_ params: MessageList.Params) async throws -> MessageList.Result {
-        let account = try await accounts.find(params.account)
+        let account = try accounts.find(params.account)
         let (id, chat) = (account.id, try JID(parameter: params.chat))
         let (messages, more) = try await store.read { tx in
             let before = try params.before.map { try tx.message(named: $0, account: id).id }
@@ -114,12 +114,12 @@ struct Handlers: Sendable {
 
     private func registerMessages(_ dispatcher: inout Dispatcher) {
         dispatcher.on(MessageSend.self) { params, call in
-            let account = try await accounts.find(params.account)
+            let account = try accounts.find(params.account)
             return try await account.send(params, call.turn)
         }
         dispatcher.on(MessageList.self) { params in try await page(params) }
         dispatcher.on(MessageGet.self) { params in
-            let account = try await accounts.find(params.account)
+            let account = try accounts.find(params.account)
             let id = account.id
             let message = try await store.read { try $0.message(named: params.id, account: id) }
             var shown = message.shown(account: account.jid)
@@ -129,14 +129,14 @@ struct Handlers: Sendable {
         }
         dispatcher.on(ChatList.self) { params in try await chats(params.account) }
         dispatcher.on(DeviceList.self) { params in
-            let account = try await accounts.find(params.account)
+            let account = try accounts.find(params.account)
             let jid = try params.jid.map { try JID(parameter: $0) } ?? account.jid
             return try await account.deviceList(of: jid)
         }
     }
 
     private func chats(_ name: String?) async throws -> ChatList.Result {
-        let chosen = name == nil ? await accounts.all : [try await accounts.find(name)]
+        let chosen = name == nil ? accounts.all : [try accounts.find(name)]
         let jids = Dictionary(chosen.map { ($0.id, $0.jid) }) { first, _ in first }
         let chats = try await store.read { tx in
             try chosen.flatMap { try tx.chats(account: $0.id) }.sorted { $0.last > $1.last }
@@ -151,13 +151,13 @@ struct Handlers: Sendable {
     private func registerContacts(_ dispatcher: inout Dispatcher) {
         dispatcher.on(ContactList.self) { params in
             let chosen =
-                params.account == nil ? await accounts.all : [try await accounts.find(params.account)]
+                params.account == nil ? accounts.all : [try accounts.find(params.account)]
             var contacts: [Contact] = []
             for account in chosen { contacts += try await account.contacts() }
             return ContactList.Result(contacts: contacts)
         }
         dispatcher.on(ContactAdd.self) { params in
-            let account = try await accounts.find(params.account)
+            let account = try accounts.find(params.account)
             return try await account.addContact(
                 JID(parameter: params.jid), name: params.name, groups: params.groups)
         }
@@ -166,13 +166,13 @@ struct Handlers: Sendable {
             return Empty()
         }
         dispatcher.on(ContactApprove.self) { params in
-            let account = try await accounts.find(params.account)
+            let account = try accounts.find(params.account)
             try await account.answerRequest(of: JID(parameter: params.jid), deny: params.deny ?? false)
             return Empty()
         }
         dispatcher.on(PresenceSet.self) { params in
             let chosen =
-                params.account == nil ? await accounts.all : [try await accounts.find(params.account)]
+                params.account == nil ? accounts.all : [try accounts.find(params.account)]
             for account in chosen {
                 await account.setPresence(OwnPresence(show: params.show, status: params.status))
             }
@@ -242,7 +242,7 @@ struct Handlers: Sendable {
     private func subscribe(
         _ params: EventSubscribe.Params, _ call: Call
     ) async throws -> EventSubscribe.Result {
-        let account = try await params.account.asyncMap { try await accounts.find($0).id }
+        let account = try params.account.map { try accounts.find($0).id }
         let filter = EventFilter(
             types: params.types, account: account, chat: try params.chat.map { try JID(parameter: $0) },
             incomingOnly: call.session.limits != nil)
@@ -288,12 +288,5 @@ struct Handlers: Sendable {
             try tx.createConsumer(name, at: first, filter: nil, now: now)
             return (first, last)
         }
-    }
-}
-
-extension Optional where Wrapped: Sendable {
-    fileprivate func asyncMap<T>(_ transform: (Wrapped) async throws -> T) async rethrows -> T? {
-        guard let self else { return nil }
-        return try await transform(self)
     }
 }

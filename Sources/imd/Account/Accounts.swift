@@ -5,6 +5,7 @@ import Logging
 import NIOCore
 import OMEMO
 import Store
+import Synchronization
 import XMPP
 
 actor Accounts {
@@ -12,7 +13,8 @@ actor Accounts {
     private let group: any EventLoopGroup
     private var config: Config
     private let log: Logger
-    private var accounts: [Account] = []
+    /// Which there are is asked with every call of the API: that waits for no change.
+    private let known = Mutex<[Account]>([])
     /// The change under way: two at once could make two connections of one account.
     private var change: Task<Void, Never>?
 
@@ -30,23 +32,24 @@ actor Accounts {
 
     func stop() async {
         await withTaskGroup(of: Void.self) { tasks in
-            for account in accounts { tasks.addTask { await account.stop() } }
+            for account in all { tasks.addTask { await account.stop() } }
         }
     }
 
-    var all: [Account] { accounts }
+    nonisolated var all: [Account] { known.withLock { $0 } }
 
     /// Takes over what the configuration file says now.
     func configure(_ config: Config) async {
         self.config = config
-        for account in accounts { await account.configure(config) }
+        for account in all { await account.configure(config) }
     }
 
     /// An address, a route or a link came or went.
-    func networkChanged() async { for account in accounts { await account.networkChanged() } }
+    func networkChanged() async { for account in all { await account.networkChanged() } }
 
     /// The account of that name; without a name the only one there is.
-    func find(_ name: String?) throws(UserError) -> Account {
+    nonisolated func find(_ name: String?) throws(UserError) -> Account {
+        let accounts = all
         guard let name else {
             switch accounts.count {
             case 0:
@@ -129,17 +132,17 @@ actor Accounts {
         return try await task.value
     }
 
-    private func find(_ jid: JID) -> Account? { accounts.first { $0.jid == jid } }
+    private func find(_ jid: JID) -> Account? { all.first { $0.jid == jid } }
 
     private func forget(_ account: Account) async {
-        accounts.removeAll { $0 === account }
+        known.withLock { $0.removeAll { $0 === account } }
         await account.stop()
     }
 
     @discardableResult
     private func begin(_ record: AccountRecord) async -> Account {
         let account = Account(record, store: store, group: group, config: config, log: log)
-        accounts.append(account)
+        known.withLock { $0.append(account) }
         if record.enabled { await account.start() }
         return account
     }
