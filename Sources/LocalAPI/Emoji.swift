@@ -1,14 +1,14 @@
 // Emojis as people write them (UTS #51).
 
 /// Tells emojis from other characters.
-public enum Emoji {
+enum Emoji {
     /// How many there may be.
-    public static let maxCount = 20
+    static let maxCount = 20
 
     /// Emojis separated by single spaces, none twice; an empty text has none.
     ///
     /// - Returns: nil if there is anything else in the text, or more than `maxCount`.
-    public static func list(_ text: String) -> [String]? {
+    static func list(_ text: String) -> [String]? {
         guard !text.isEmpty else { return [] }
         // No emoji takes more than 40 bytes.
         guard text.utf8.count <= maxCount * 41 else { return nil }

@@ -209,7 +209,7 @@ public struct Message: Documented, Equatable {
             "the devices that cannot read a message of ours, and why; only in message.get"),
         .optional(
             "reactsTo", .string,
-            "id of the message that the text, emojis, is a reaction to: the one on the wire, which message.get takes as well"
+            "id of the message that the text, emojis, is a reaction to, as it was on the wire"
         ),
     ]
 }

@@ -75,11 +75,13 @@ extension Transaction {
         ORDER BY id DESC LIMIT 1000
         """
 
-    /// Of several the oldest: who repeats an id does not hide the message that had it.
+    /// Of several the oldest: who repeats an id does not hide the message that had it. No reaction: nobody was asked to
+    /// say that it came.
     private func outgoing(account: Int64, chat: JID, messageID: String) throws(StoreError) -> Int64? {
         try first(
             """
             SELECT id FROM message WHERE account = ? AND messageID = ? AND chat = ? AND direction = 'out'
+              AND reactsTo IS NULL
             ORDER BY id LIMIT 1
             """, account, messageID, chat.bare
         ) { $0.integer(0) }

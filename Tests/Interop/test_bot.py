@@ -165,6 +165,8 @@ def test_a_command_reacts_to_messages_and_the_server_does_not_see_how(place):
         assert peer.next("message")["body"] == "done"
         peer.send(one.jid, "never", version="omemo2")
         assert peer.next("reactions")["emojis"] == []
+        ids = {m["body"]: m["id"] for m in imd.call("message.list", chat=two.jid)["messages"]}
+        assert ids["done"].endswith(":0") and ids["\u23f3"].endswith(":r0"), "texts are counted for themselves"
         shown = imd.ok("history", two.jid)
         assert f"[reaction to {heard['id']}]: \u2705 \U0001f389\n" in shown, shown
         assert not [e for e in peer.seen if e["ev"] in ("failed", "error")]

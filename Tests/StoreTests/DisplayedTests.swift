@@ -70,7 +70,7 @@ import XMPP
         }
     }
 
-    @Test func `a marker says nothing of reactions`() async throws {
+    @Test func `markers and receipts say nothing of reactions`() async throws {
         let test = try await TestStore()
         try await test.write { tx, account in
             var reaction = try outgoing(account, id: "r1")
@@ -80,6 +80,10 @@ import XMPP
             }
             let moved = try tx.markDisplayed(account: account, chat: JID(juliet), messageID: "m1", now: 2)
             #expect(moved == [2])
+            try #expect(
+                tx.markDelivered(account: account, chat: JID(juliet), messageID: "r1", now: 3) == nil)
+            try #expect(tx.markDisplayed(account: account, chat: JID(juliet), messageID: "r1", now: 3) == [])
+            try #expect(tx.message(row: 1)?.state == .server)
         }
     }
 

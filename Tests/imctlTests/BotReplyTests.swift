@@ -69,6 +69,7 @@ struct BotReplyTests {
     @Test func `every reply has an id of its own, always the same`() {
         #expect(BotReply.id("a-1", 2, 0) == "bot:a-1:2:0")
         #expect(BotReply.id("a", 12, 0) != BotReply.id("a", 1, 20))
+        #expect(BotReply.id("a-1", 2, 0, isReaction: true) == "bot:a-1:2:r0")
     }
 
     private func message(from: String = "b@c", id: String = "x", body: String = "text") -> Message {

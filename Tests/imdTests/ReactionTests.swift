@@ -116,10 +116,14 @@ struct ReactionTests {
         let count = try await alice.outbox().count
         #expect(try await alice.react("👍", to: id, of: bob, key: "k").isDuplicate)
         #expect(try await alice.outbox().count == count)
-        let text = SendRequest(chat: bob.jid, body: "👍", clientID: "k", plaintext: false)
         let outbound = alice.outbound()
-        await #expect(throws: UserError.self) {
-            try await alice.write { try outbound.accept(text, mayEncrypt: true, $0) }
+        let other = try await heard("rolled back", by: alice, from: bob)
+        for reactsTo in [nil, other, "nonsense"] {
+            let request = SendRequest(
+                chat: bob.jid, body: "👍", clientID: "k", plaintext: false, reactsTo: reactsTo)
+            await #expect(throws: UserError.self) {
+                try await alice.write { try outbound.accept(request, mayEncrypt: true, $0) }
+            }
         }
     }
 
@@ -151,7 +155,10 @@ struct ReactionTests {
         let id = try await heard("deployed", by: alice, from: bob)
         try await alice.react("👍", to: id, of: bob)
         let stanza = try #require(try await alice.outbox().last)
-        for _ in 0..<2 { try await bob.receive(stanza, from: alice.jid) }
+        let effects = try await bob.receive(stanza, stanza, from: alice.jid)
+        var again = stanza
+        again["from"] = alice.jid.description
+        try await bob.take([.stanza(again)], archive: Inbound.Archive(textless: effects.textless))
         try await #expect(bob.events(.undecryptable).isEmpty)
         try await #expect(bob.events(.message).isEmpty)
     }

@@ -190,12 +190,14 @@ struct BotLoop {
             return done(number)
         }
         let reply = waiting.texts[waiting.sent]
+        // Each kind is counted for itself: without its reactions an answer has the ids that it had with them.
+        let place = waiting.texts[..<waiting.sent].count { $0.isReaction == reply.isReaction }
         link.ask(
             .send(
                 number: number, index: waiting.sent,
                 MessageSend.Params(
                     to: reply.to ?? message.chat, body: reply.body, account: message.account,
-                    id: BotReply.id(name, number, waiting.sent),
+                    id: BotReply.id(name, number, place, isReaction: reply.isReaction),
                     reactsTo: reply.isReaction ? message.id : nil)))
     }
 
@@ -228,7 +230,8 @@ struct BotLoop {
         // Sent before we were interrupted, with another text: never twice.
         case (.send(let number, _, _), .failure(let error)) where error.code == .conflict: sent(number)
         // Most contacts can be sent no reaction; what comes with it is for them all the same.
-        case (.send(let number, _, let params), .failure(let error)) where params.reactsTo != nil:
+        case (.send(let number, _, let params), .failure(let error))
+        where params.reactsTo != nil && Self.leavesOut(error):
             warn(number, "its reaction is left out: \(error.code.rawValue)")
             sent(number)
         case (.send(let number, _, _), .failure(let error)):
@@ -239,6 +242,14 @@ struct BotLoop {
             (.remove(let number), .failure(let error)) where error.code == .noSuchEvent:
             done(number)
         case (_, .failure(let error)): throw error
+        }
+    }
+
+    /// What a reaction can be refused for that says nothing of a text.
+    private static func leavesOut(_ error: UserError) -> Bool {
+        switch error.code {
+        case .noTrustedDevice, .optedOut, .encryptionRequired, .noSuchMessage, .invalidParams: true
+        default: false
         }
     }
 

@@ -91,7 +91,7 @@ struct BotReply: Equatable {
     }
 
     /// The idempotency key of a reply: handling a message again sends nothing again.
-    static func id(_ consumer: String, _ number: Int64, _ index: Int) -> String {
-        "bot:\(consumer):\(number):\(index)"
+    static func id(_ consumer: String, _ number: Int64, _ index: Int, isReaction: Bool = false) -> String {
+        "bot:\(consumer):\(number):\(isReaction ? "r" : "")\(index)"
     }
 }

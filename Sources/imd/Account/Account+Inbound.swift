@@ -141,12 +141,14 @@ extension Account {
     var archiveContext: Inbound.Archive {
         Inbound.Archive(
             announcesStanzaIDs: features.stanzaIDs, isCaughtUp: isCaughtUp, isHistory: isReadingHistory,
-            isRestored: isRestored)
+            isRestored: isRestored, textless: textless)
     }
 
     private var isCaughtUp: Bool { archive.isDone && ownPresence.show != .offline }
 
     func perform(_ effects: Inbound.Effects) {
+        // They come again from the archive, if at all, soon.
+        if !effects.textless.isEmpty { textless = (textless + effects.textless).suffix(256) }
         for key in effects.currentLists { listArrived(key) }
         for owner in effects.staleLists { forgetLists(of: owner) }
         for change in effects.states { waiters.reached(change.state, message: change.message) }

@@ -103,6 +103,8 @@ actor Account {
     /// Tries messages again that wait although the account is online.
     var retry: Task<Void, Never>?
     var waiters = StateWaiters()
+    /// See `Inbound.Archive`.
+    var textless: [String] = []
     /// Whose presence we may see.
     var visible: Set<JID> = []
     /// What the user was told last of each contact's presence.

@@ -61,7 +61,10 @@ extension Inbound {
                 try take(optOut: optOut, from: sender, encryption.trust, in: incoming, tx)
             }
         }
-        guard !content.body.isEmpty else { return }
+        guard !content.body.isEmpty else {
+            if let name = incoming.name { effects.textless.append(name) }
+            return
+        }
         try store(content.body, encryption: encryption, of: incoming, tx)
     }
 

@@ -62,8 +62,12 @@ extension Inbound {
             effects.isBroken = true
         }
         guard message.payload != nil else { return }
-        // What was read in omemo:2 need not have been a text, and without an id nothing tells whether it was stored.
-        if error == .alreadyDecrypted, incoming.message.id == nil || message.version == .omemo2 { return }
+        // Without an id nothing tells whether it was stored, and what is no text never is.
+        if error == .alreadyDecrypted,
+            incoming.message.id == nil || !isText(message, incoming) || isTextless(incoming)
+        {
+            return
+        }
         try undecryptable(incoming, device: message.sid, error.word, tx)
     }
 
@@ -89,6 +93,12 @@ extension Inbound {
     private func isText(_ message: EncryptedMessage, _ incoming: Incoming) -> Bool {
         guard message.payload != nil else { return false }
         return message.version == .legacy || StanzaIDs.originID(of: incoming.stanza) != nil
+    }
+
+    /// Whether it was read lately, and there was no text in it.
+    private func isTextless(_ incoming: Incoming) -> Bool {
+        guard let name = incoming.name else { return false }
+        return archive.textless.contains(name) || effects.textless.contains(name)
     }
 
     /// The archive holds a text that this device encrypted and the database does not know: the database is an older

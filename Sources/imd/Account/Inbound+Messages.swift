@@ -31,6 +31,9 @@ struct Incoming {
     /// this device was answered, or not, by others.
     var mayBeAnswered: Bool { direction == .in && (way == .live || way == .archive) }
 
+    /// What tells it from other messages; nil if its sender gave it no id.
+    var name: String? { message.id.map { "\(from.bare) \($0)" } }
+
     /// - Returns: nil where an address is missing or malformed: then it is nobody's message.
     init?(
         _ stanza: Element, _ way: Way, own: JID, stanzaID: String?, sentAt: Int64

@@ -37,6 +37,8 @@ struct Inbound {
         var isHistory = false
         /// Whether it is known already that the database is an old copy.
         var isRestored = false
+        /// Messages of late, by name, that held reactions or the like and no text.
+        var textless: [String] = []
     }
 
     struct ArchivePosition: Sendable {
@@ -65,6 +67,8 @@ struct Inbound {
         var decided: Set<JID> = []
         /// Whether a message had no key for this device: its other stanza may still come.
         var isUnaddressed = false
+        /// Messages, by name, that held no text.
+        var textless: [String] = []
     }
 
     init(own: OwnIdentity, policies: Policies, archive: Archive, now: Int64) {

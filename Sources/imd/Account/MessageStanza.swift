@@ -1,6 +1,5 @@
 // The message stanzas imd sends (RFC 6121 §5, XEP-0384; in omemo:2 with an envelope by XEP-0420).
 import IMCrypto
-import LocalAPI
 import OMEMO
 import Store
 import XMPP
@@ -73,6 +72,6 @@ enum MessageStanza {
 extension StoredMessage {
     /// What it is when it is no text.
     var reactions: Reactions? {
-        reactsTo.map { Reactions(to: $0, Emoji.list(body) ?? []) }
+        reactsTo.map { Reactions(to: $0, body.split(separator: " " as Character).map(String.init)) }
     }
 }

@@ -34,10 +34,10 @@ extension Outbound {
 
     /// How the message that is reacted to is called on the wire.
     ///
-    /// - Throws: `.noSuchMessage`, also for one whose sender gave it no id.
+    /// - Throws: `.noSuchMessage`, also for one whose sender gave it no id, and for a damaged one.
     private func reference(to name: String, in chat: JID, _ tx: Transaction) throws -> String {
         guard let message = try tx.message(account: own.account, chat: chat, named: name),
-            !message.messageID.isEmpty
+            !message.messageID.isEmpty, !message.isDamaged
         else { throw UserError.noMessage(name, in: chat) }
         return message.messageID
     }
@@ -48,9 +48,8 @@ extension Outbound {
         guard let name = request.reactsTo, let reactsTo = known.reactsTo else {
             return request.reactsTo == nil && known.reactsTo == nil
         }
-        // The message it is about may have been deleted since; then its name is all there was.
-        let message = try tx.message(account: own.account, chat: request.chat, named: name)
-        return message == nil || message?.messageID == reactsTo
+        if name == reactsTo { return true }
+        return try tx.message(account: own.account, chat: request.chat, named: name)?.messageID == reactsTo
     }
 
     private func known(_ request: SendRequest, _ tx: Transaction) throws -> StoredMessage? {
@@ -76,8 +75,9 @@ extension Outbound {
         let outcome = try makeStanza(message, tx)
         switch outcome {
         case .needs: return try enqueueLater(message, tx)
-        case .held: return Accepted(message: try tx.message(row: message.id) ?? message, outcome: outcome)
-        case .enqueued, .noTrustedDevice, .optedOut, .encryptionRequired, .damaged:
+        case .held, .damaged:
+            return Accepted(message: try tx.message(row: message.id) ?? message, outcome: outcome)
+        case .enqueued, .noTrustedDevice, .optedOut, .encryptionRequired:
             return Accepted(message: message, outcome: outcome)
         }
     }
