@@ -163,6 +163,15 @@ struct ReactionTests {
         try await #expect(bob.events(.message).isEmpty)
     }
 
+    @Test func `an id of any length costs no memory`() async throws {
+        let (alice, bob) = try await pair([.omemo2])
+        let id = try await heard("deployed", by: alice, from: bob)
+        try await alice.react("👍", to: id, of: bob)
+        let stanza = try #require(try await alice.outbox().last).named(String(repeating: "x", count: 256))
+        let effects = try await bob.receive(stanza, from: alice.jid)
+        #expect(effects.textless.isEmpty)
+    }
+
     @Test func `a reaction that is held holds up no text`() async throws {
         let (alice, old, new) = (
             try await Party("alice@example.org"), try await Party("bob@example.org"),

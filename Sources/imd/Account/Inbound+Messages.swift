@@ -31,8 +31,11 @@ struct Incoming {
     /// this device was answered, or not, by others.
     var mayBeAnswered: Bool { direction == .in && (way == .live || way == .archive) }
 
-    /// What tells it from other messages; nil if its sender gave it no id.
-    var name: String? { message.id.map { "\(from.bare) \($0)" } }
+    /// What tells it from other messages; nil if its sender gave it no id, or one so long that it is not worth the memory.
+    var name: String? {
+        guard let id = message.id, id.utf8.count <= 255 else { return nil }
+        return "\(from.bare) \(id)"
+    }
 
     /// - Returns: nil where an address is missing or malformed: then it is nobody's message.
     init?(
