@@ -1,6 +1,8 @@
 """What `make install` places and `make uninstall` takes away, and the Debian package made of it."""
 
+import filecmp
 import gzip
+import hashlib
 import os
 import re
 import shutil
@@ -138,10 +140,35 @@ def test_the_package_holds_what_is_installed_where_debian_wants_it(package, tmp_
         (tmp_path / "usr/share/doc/imd/changelog.gz").read_bytes())
 
 
+def members(package):
+    """What it is packed of (deb(5)), each by its digest: a difference says where it is."""
+    def ar(*arguments):
+        return subprocess.run(["ar", *arguments], check=True, capture_output=True).stdout
+    names = ar("t", package).decode().split()
+    return {name: hashlib.sha256(ar("p", package, name)).hexdigest() for name in names}
+
+
 @needs_dpkg
-def test_the_same_programs_make_the_same_package(package, tmp_path):
-    with open(package, "rb") as one, open(build(tmp_path), "rb") as other:
-        assert one.read() == other.read()
+@pytest.mark.parametrize("epoch", [1_000_000_000, 4_000_000_000], ids=["past", "future"])
+def test_the_same_programs_make_the_same_package(tmp_path, monkeypatch, epoch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", str(epoch))
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    other.mkdir()
+    one, other = build(one), build(other)
+    assert members(one) == members(other)
+    assert filecmp.cmp(one, other, shallow=False)
+
+
+@needs_dpkg
+def test_the_installed_size_is_that_of_the_files_and_not_of_their_blocks(package, tmp_path):
+    """deb-substvars(5): every file rounded up to KiB, and one for each of the rest."""
+    subprocess.run(["dpkg-deb", "-x", package, tmp_path], check=True)
+    size = sum(
+        -(-path.stat().st_size // 1024) if path.is_file() and not path.is_symlink() else 1
+        for path in [tmp_path / "usr", *(tmp_path / "usr").rglob("*")])
+    field = subprocess.run(["dpkg-deb", "-f", package, "Installed-Size"], check=True, capture_output=True, text=True)
+    assert int(field.stdout) == size
 
 
 @needs_dpkg
