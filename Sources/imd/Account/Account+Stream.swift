@@ -10,6 +10,7 @@ extension Account {
     func start() async {
         while isStopping, let driver { await driver.value }
         guard driver == nil else { return }
+        isLeaving = false
         setPhase(.connecting(nil))
         driver = Task { await run() }
     }
@@ -28,6 +29,14 @@ extension Account {
             driver.cancel()
         }
         await driver.value
+    }
+
+    /// Connects again, with what the user says now.
+    func change(_ new: AccountRecord) async {
+        await stop()
+        record.settings = new.settings
+        record.pinnedMechanism = new.pinnedMechanism
+        if record.enabled { await start() }
     }
 
     /// Connects at once where that is being waited for.

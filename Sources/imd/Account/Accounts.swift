@@ -62,9 +62,7 @@ actor Accounts {
             }
         }
         let jid = try JID(parameter: name)
-        guard let account = accounts.first(where: { $0.jid == jid }) else {
-            throw UserError(.unknownAccount, "no account \(jid)", hint: "see: imctl account list")
-        }
+        guard let account = accounts.first(where: { $0.jid == jid }) else { throw Self.unknown(jid) }
         return account
     }
 
@@ -76,41 +74,40 @@ actor Accounts {
         let deadline = ContinuousClock.now + timeout
         if verify { try await check(jid, settings, deadline: deadline) }
         let account = try await changing { accounts in
-            let record = try await accounts.save(jid, settings)
-            if let known = await accounts.find(jid) { await accounts.forget(known) }
-            return await accounts.begin(record)
+            await accounts.take(try await accounts.save(jid, settings))
         }
         if verify { try await online(account, deadline: deadline) }
         return account
     }
 
-    /// Keeps an account that a transaction makes.
-    func added<T: Sendable>(
+    /// Keeps an account that a transaction makes, and connects it.
+    func add<T: Sendable>(
         _ body: @escaping @Sendable (Transaction) throws -> (AccountRecord, T)
-    ) async throws -> (AccountRecord, T) {
-        try await changing { accounts in try await accounts.store.write(body) }
-    }
-
-    /// Takes it in, and connects it.
-    func taken(_ record: AccountRecord) async throws -> Account {
-        try await changing { accounts in await accounts.begin(record) }
+    ) async throws -> (Account, T) {
+        try await changing { accounts in
+            let (record, result) = try await accounts.store.write(body)
+            return (await accounts.take(record), result)
+        }
     }
 
     /// - Returns: what the server may still have of it.
     func remove(_ account: Account) async throws -> AccountRemove.Result {
-        let id = account.id
-        let remains = await account.unpublish()
         try await changing { accounts in
-            await accounts.forget(account)
+            try await accounts.expect(account)
+            let id = account.id
+            let remains = await account.unpublish()
+            await account.stop()
             try await accounts.store.write { _ = try $0.removeAccount(id) }
+            accounts.known.withLock { $0.removeAll { $0 === account } }
+            return remains
         }
-        return remains
     }
 
     /// Connects an account, now and after every start of the daemon, or disconnects it.
     func enable(_ account: Account, _ isEnabled: Bool) async throws {
-        let id = account.id
         try await changing { accounts in
+            try await accounts.expect(account)
+            let id = account.id
             try await accounts.store.write { try $0.setEnabled(isEnabled, account: id) }
             guard !isEnabled else { return await account.start() }
             let wasOffline = await account.phase == .offline
@@ -132,11 +129,20 @@ actor Accounts {
         return try await task.value
     }
 
-    private func find(_ jid: JID) -> Account? { all.first { $0.jid == jid } }
+    /// - Throws: where it was removed since it was found.
+    private func expect(_ account: Account) throws(UserError) {
+        guard all.contains(where: { $0 === account }) else { throw Self.unknown(account.jid) }
+    }
 
-    private func forget(_ account: Account) async {
-        known.withLock { $0.removeAll { $0 === account } }
-        await account.stop()
+    private static func unknown(_ jid: JID) -> UserError {
+        UserError(.unknownAccount, "no account \(jid)", hint: "see: imctl account list")
+    }
+
+    /// Makes the account be what its row says now. There is one for a row, whoever holds it.
+    private func take(_ record: AccountRecord) async -> Account {
+        guard let account = all.first(where: { $0.id == record.id }) else { return await begin(record) }
+        await account.change(record)
+        return account
     }
 
     @discardableResult

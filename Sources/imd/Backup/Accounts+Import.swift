@@ -10,8 +10,7 @@ extension Accounts {
     /// All of the file or nothing: one transaction, which other writes wait for.
     func importBackup(_ params: AccountImport.Params) async throws -> AccountImport.Result {
         let restoration = BackupImport(params: params, now: Clock.now())
-        let (record, end) = try await added { try restoration.run($0) }
-        let account = try await taken(record)
+        let (account, end) = try await add { try restoration.run($0) }
         return AccountImport.Result(
             account: await account.status, messages: end.messages, contacts: end.contacts,
             decisions: end.decisions)
