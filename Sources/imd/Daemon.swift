@@ -13,7 +13,10 @@ enum Daemon {
     static func run(
         _ paths: Paths, _ config: Config, _ log: Logger, reloaded: @escaping @Sendable (Config) -> Void
     ) async throws(UserError) {
-        let sockets = try Socket.all(paths, config)
+        let limitedPlaces = try config.access.map { access throws(UserError) in
+            try paths.socket.named(access.name)
+        }
+        let inherited = try ListeningSocket.inherited(at: [paths.socket] + limitedPlaces)
         let supervisor = Supervisor.inherited()
         try Paths.makePrivate(paths.data)
         try Paths.makePrivate(paths.socket.directory)
@@ -26,11 +29,12 @@ enum Daemon {
         Task { for await _ in network.changes { await core.accounts.networkChanged() } }
         let watchdog = Watchdog(
             supervisor: supervisor, store: store, accounts: core.accounts, feed: feed, log: log)
-        // Shut down from the last to the first.
-        let servers = sockets.map { socket in
-            core.server(socket) { if socket.access == nil { supervisor.tell("READY=1") } }
+        let open = core.server(at: paths.socket, inherited, access: nil) { supervisor.tell("READY=1") }
+        let limited = LimitedSockets(config.access, log: log) { access in
+            core.server(at: try paths.socket.named(access.name), inherited, access: access)
         }
-        let services = core.services(reloaded) + servers + [watchdog]
+        // Shut down from the last to the first.
+        let services = core.services(limited, reloaded) + [open, limited, watchdog]
         do {
             try await core.accounts.start()
             try await serviceGroup(services, log).run()
@@ -101,24 +105,6 @@ enum Daemon {
     private static func extend(_ lock: borrowing InstanceLock) {}
 }
 
-/// Where clients connect.
-private struct Socket {
-    /// What they may do; nil for everything.
-    let access: Access?
-    let place: SocketPath
-    let inherited: ListeningSocket?
-
-    static func all(_ paths: Paths, _ config: Config) throws(UserError) -> [Socket] {
-        let limited = try config.access.map { access throws(UserError) in
-            (access: access, place: try paths.socket.named(access.name))
-        }
-        let inherited = try ListeningSocket.inherited(at: [paths.socket] + limited.map(\.place))
-        let open = Socket(access: nil, place: paths.socket, inherited: inherited[paths.socket.path])
-        return [open]
-            + limited.map { Socket(access: $0, place: $1, inherited: inherited[$1.path]) }
-    }
-}
-
 /// What does the work behind the sockets.
 private struct Core {
     let accounts: Accounts
@@ -146,12 +132,15 @@ private struct Core {
         self.dispatcher = dispatcher
     }
 
-    func services(_ reloaded: @escaping @Sendable (Config) -> Void) -> [any Service] {
+    func services(
+        _ limited: LimitedSockets, _ reloaded: @escaping @Sendable (Config) -> Void
+    ) -> [any Service] {
         let retention = Retention(store: store, feed: feed, current: current, log: log)
         let reload = Reload(
             path: configuration, current: current,
             apply: { [hooks, accounts] config in
                 reloaded(config)
+                limited.configure(config.access)
                 await hooks.configure(config.hooks)
                 await accounts.configure(config)
                 await retention.prune()
@@ -159,9 +148,13 @@ private struct Core {
         return [accounts, retention, hooks, reload]
     }
 
-    func server(_ socket: Socket, onServing: @escaping @Sendable () -> Void) -> any Service {
+    /// - Parameter inherited: the sockets that a service manager has opened, by path.
+    func server(
+        at place: SocketPath, _ inherited: [String: ListeningSocket], access: Access?,
+        onServing: @escaping @Sendable () -> Void = {}
+    ) -> APIServer {
         APIServer(
-            place: socket.place, inherited: socket.inherited, access: socket.access, dispatcher: dispatcher,
+            place: place, inherited: inherited[place.path], access: access, dispatcher: dispatcher,
             group: group, log: log, onServing: onServing)
     }
 }

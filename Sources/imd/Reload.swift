@@ -42,9 +42,6 @@ struct Reload: Service {
             if before.keyOrigin != config.keyOrigin {
                 log.warning("the key of the database comes from elsewhere only after: imd --change-key")
             }
-            if before.access != config.access {
-                log.warning("limited sockets change when imd is restarted")
-            }
             await apply(config)
             log.notice("the configuration was read again")
         } catch {

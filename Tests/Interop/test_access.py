@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -300,6 +301,78 @@ def test_a_table_that_makes_no_sense_is_refused(archive, access):
         imd.__exit__()
 
 
+# Read again
+
+
+def reload(imd, /, **access):
+    """The configuration, read while imd runs."""
+    before = len(imd.log())
+    configure(imd, **access)
+    os.kill(imd.process.pid, signal.SIGHUP)
+    until(lambda: "the configuration was read again" in imd.log()[before:], 10, "it was read again")
+
+
+def hung_up(api):
+    """Whether imd ended the connection, after what was on its way."""
+    try:
+        while api.socket.recv(65_536):
+            pass
+        return True
+    except ConnectionError:
+        return True
+
+
+def test_limits_that_are_read_again_hold_at_once_for_those_who_are_connected_too(limited, friend, archive):
+    other = archive.user().jid
+    bar = {"allow": ["unread", "status"]}
+    with Limited(limited, "alert") as alert, Limited(limited, "bar") as kept, Limited(limited, "reader") as reader:
+        inode = place(limited, "alert").stat().st_ino
+        reader.call("event.subscribe", consumer="reader")
+        reload(
+            limited, alert={"allow": ["status"], "to": [friend.user.jid]}, bar=bar,
+            reader={"allow": ["receive"], "to": [other]})
+        assert hung_up(alert) and hung_up(reader)
+        assert kept.call("chat.list")["unread"] == 0, "its table is what it was"
+    assert place(limited, "alert").stat().st_ino == inode, "who connects meanwhile is not turned away"
+    with Limited(limited, "alert") as alert:
+        refuse(alert, "message.send", to=friend.user.jid, body="x")
+        assert alert.call("daemon.status")
+    with Limited(limited, "reader") as reader:
+        refuse(reader, "event.subscribe", chat=friend.user.jid)
+
+
+def test_limited_sockets_come_and_go_with_their_tables(limited, friend):
+    alert = {"allow": ["send"], "to": [friend.user.jid]}
+    with Limited(limited, "bar") as bar:
+        reload(limited, alert=alert, late={"allow": ["status"]})
+        assert hung_up(bar)
+    until(lambda: not place(limited, "bar").exists() and not place(limited, "reader").exists(), 10, "both are gone")
+    with Limited(limited, "late") as late:
+        assert late.call("daemon.status")
+        refuse(late, "chat.list")
+    assert stat.S_IMODE(place(limited, "late").stat().st_mode) == 0o600
+    # What cannot be opened is told, and what can be is.
+    place(limited, "taken").mkdir()
+    reload(limited, taken={"allow": ["status"]}, bar={"allow": ["unread"]})
+    until(lambda: "a limited socket cannot be opened" in limited.log(), 10, "it is told")
+    with Limited(limited, "bar") as bar:
+        assert bar.call("chat.list")["unread"] == 0
+    place(limited, "taken").rmdir()
+    reload(limited, taken={"allow": ["status"]})
+    with Limited(limited, "taken") as taken:
+        assert taken.call("daemon.status")
+    limited.stop()
+    assert not list((limited.run / "imd").glob("*.sock"))
+
+
+def test_a_table_that_makes_no_sense_changes_no_limits(limited, friend):
+    with Limited(limited, "alert") as alert:
+        (limited.config / "imd/config.toml").write_text("[access.alert]\nallow = []\n")
+        os.kill(limited.process.pid, signal.SIGHUP)
+        until(lambda: "the configuration stays as it was" in limited.log(), 10, "it is told")
+        assert alert.call("message.send", to=friend.user.jid, body="as before", wait="server")["state"] == "server"
+
+
 # Handed over by a service manager
 
 
@@ -347,6 +420,23 @@ def test_a_socket_without_its_table_is_refused(stopped):
         status, log = fails(stopped, main, other)
         assert status == CONFIG
         assert_explained(log)
+
+
+def test_a_socket_that_was_handed_over_allows_nothing_once_its_table_is_gone(stopped):
+    """Its file stays: clients would wait in it."""
+    with listen(place(stopped, "alert")) as alert:
+        spawn(stopped, alert)
+        refuses_accounts(stopped)
+        with Limited(stopped, "alert") as api:
+            reload(stopped)
+            assert hung_up(api)
+        for _ in range(2):
+            with Limited(stopped, "alert") as api:
+                refuse(api, "daemon.status")
+            reload(stopped)
+        reload(stopped, alert={"allow": ["status"]})
+        until(lambda: "changed a limited socket" in stopped.log(), 10, "the table holds again")
+        refuses_accounts(stopped)
 
 
 def test_two_sockets_under_systemd_socket_activate(stopped):

@@ -10,12 +10,11 @@ import Synchronization
 struct APIServer: Service {
     private let place: SocketPath
     private let inherited: ListeningSocket?
-    private let limits: LimitedSocket?
+    private let access: Access?
     private let dispatcher: Dispatcher
     private let group: any EventLoopGroup
     private let log: Logger
     private let onServing: @Sendable () -> Void
-    private let sessions: Sessions
 
     /// - Parameters:
     ///   - inherited: what a service manager handed over; without it a socket is bound at `place`.
@@ -28,46 +27,40 @@ struct APIServer: Service {
         self.onServing = onServing
         self.place = place
         self.inherited = inherited
-        limits = access.map { LimitedSocket($0) }
+        self.access = access
         self.dispatcher = dispatcher
         self.group = group
         self.log = log
-        // The other half is for the database, the accounts, and for telling clients that there is no room.
-        let most = access == nil ? 4096 : LimitedSocket.clients
-        sessions = Sessions(limit: min(most, Int(clamping: Hardening.fileLimit().rlim_cur / 2)))
     }
 
     /// Serves until the daemon shuts down; then the socket is gone, and so are the clients.
     func run() async throws {
-        let socket = try inherited ?? ListeningSocket.bind(at: place)
-        let channel = try await serve(socket)
-        log.info("listening", metadata: ["socket": "\(socket.path)", "inherited": "\(socket.isInherited)"])
+        let serving = try await open()
         onServing()
-        try await withTaskCancellationHandler {
-            try await withGracefulShutdownHandler {
-                try await channel.closeFuture.get()
-            } onGracefulShutdown: {
-                channel.close(promise: nil)
-            }
-        } onCancel: {  // another service failed
-            channel.close(promise: nil)
-        }
-        socket.remove()
-        await sessions.end()
+        try await serving.run()
     }
 
-    private func serve(_ socket: ListeningSocket) async throws -> any Channel {
+    /// Clients that connect are answered from now on.
+    func open() async throws -> Serving {
+        let socket = try inherited ?? ListeningSocket.bind(at: place)
+        // The other half is for the database, the accounts, and for telling clients that there is no room.
+        let most = access == nil ? 4096 : LimitedSocket.clients
+        let sessions = Sessions(
+            limit: min(most, Int(clamping: Hardening.fileLimit().rlim_cur / 2)), access: access)
+        let channel = try await serve(socket, sessions)
+        log.info("listening", metadata: ["socket": "\(socket.path)", "inherited": "\(socket.isInherited)"])
+        return Serving(socket: socket, channel: channel, sessions: sessions)
+    }
+
+    private func serve(_ socket: ListeningSocket, _ sessions: Sessions) async throws -> any Channel {
         let dispatcher = dispatcher
         let log = log
-        let sessions = sessions
-        let limits = limits
         let channel = try await ServerBootstrap(group: group)
             .childChannelOption(.autoRead, value: false)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelInitializer { channel in
                 Self.checkPeer(channel, log).flatMapThrowing {
-                    let session = APISession(channel: channel, limits: limits)
-                    guard sessions.add(session) else {
+                    guard let session = sessions.admit(channel) else {
                         log.debug("a client was refused: there are too many")
                         try channel.pipeline.syncOperations.addHandler(RefusalHandler())
                         return
@@ -109,32 +102,83 @@ struct APIServer: Service {
     }
 }
 
+/// A socket whose clients are answered.
+struct Serving: Sendable {
+    fileprivate let socket: ListeningSocket
+    fileprivate let channel: any Channel
+    fileprivate let sessions: Sessions
+
+    /// A service manager keeps it open, whether it is served or not.
+    var isInherited: Bool { socket.isInherited }
+
+    /// Returns when the daemon shuts down, or after `close`, and the clients are gone.
+    func run() async throws {
+        try await withTaskCancellationHandler {
+            try await withGracefulShutdownHandler {
+                try await channel.closeFuture.get()
+            } onGracefulShutdown: {
+                close()
+            }
+        } onCancel: {  // another service failed
+            close()
+        }
+        await sessions.end()
+    }
+
+    /// The file goes first: once this has returned there may be another socket of that name.
+    func close() {
+        socket.remove()
+        channel.close(promise: nil)
+    }
+
+    /// Who connects from now on may do this; who is connected has to connect again.
+    func limit(to access: Access) { sessions.limit(to: access) }
+}
+
 /// The clients that are served.
 private final class Sessions: Sendable {
     private let limit: Int
-    private let sessions = Mutex<[ObjectIdentifier: APISession]>([:])
+    private let state: Mutex<State>
 
-    init(limit: Int) { self.limit = limit }
+    private struct State {
+        var limits: LimitedSocket?
+        var sessions: [ObjectIdentifier: APISession] = [:]
+    }
 
-    /// - Returns: false where there is no room for one more.
-    func add(_ session: APISession) -> Bool {
-        sessions.withLock { sessions in
-            guard sessions.count < limit else { return false }
-            sessions[ObjectIdentifier(session)] = session
-            return true
+    init(limit: Int, access: Access?) {
+        self.limit = limit
+        state = Mutex(State(limits: access.map { LimitedSocket($0) }))
+    }
+
+    /// - Returns: nil where there is no room for one more.
+    func admit(_ channel: any Channel) -> APISession? {
+        state.withLock { state in
+            guard state.sessions.count < limit else { return nil }
+            let session = APISession(channel: channel, limits: state.limits)
+            state.sessions[ObjectIdentifier(session)] = session
+            return session
         }
     }
 
     func remove(_ session: APISession) {
-        sessions.withLock { $0[ObjectIdentifier(session)] = nil }
+        state.withLock { $0.sessions[ObjectIdentifier(session)] = nil }
+    }
+
+    func limit(to access: Access) {
+        state.withLock { $0.limits = LimitedSocket(access) }
+        hangUp()
+    }
+
+    private func hangUp() {
+        for session in state.withLock({ Array($0.sessions.values) }) { session.channel.close(promise: nil) }
     }
 
     /// Closes all connections and returns when their requests are done, or after 150 ms: one that waits for a
     /// server ends with its account's connection.
     func end() async {
-        for session in sessions.withLock({ Array($0.values) }) { session.channel.close(promise: nil) }
+        hangUp()
         let deadline = ContinuousClock.now + .milliseconds(150)
-        while !sessions.withLock(\.isEmpty), ContinuousClock.now < deadline {
+        while !state.withLock(\.sessions.isEmpty), ContinuousClock.now < deadline {
             try? await Task.sleep(for: .milliseconds(5))
         }
     }

@@ -1,0 +1,89 @@
+// The limited sockets that the configuration file has, also after it was read again.
+import LocalAPI
+import Logging
+import ServiceLifecycle
+
+struct LimitedSockets: Service {
+    private let server: @Sendable (Access) throws -> APIServer
+    private let log: Logger
+    private let changes: AsyncStream<[Access]>
+    private let change: AsyncStream<[Access]>.Continuation
+
+    private struct Open {
+        var access: Access
+        let serving: Serving
+    }
+
+    /// - Parameter server: what serves a socket.
+    init(_ access: [Access], log: Logger, server: @escaping @Sendable (Access) throws -> APIServer) {
+        self.server = server
+        self.log = log
+        (changes, change) = AsyncStream<[Access]>.makeStream()
+        change.yield(access)
+    }
+
+    /// Sockets come and go as there are tables; of one whose table has changed, the clients have to connect again.
+    func configure(_ access: [Access]) { change.yield(access) }
+
+    /// Serves until the daemon shuts down. Only at the beginning a socket that cannot be opened is an error.
+    func run() async throws {
+        try await withThrowingDiscardingTaskGroup { tasks in
+            var sockets: [String: Open] = [:]
+            var isBeginning = true
+            for await wanted in changes.cancelOnGracefulShutdown() {
+                drop(from: &sockets, wanted)
+                for access in wanted {
+                    do {
+                        guard let serving = try await serve(access, &sockets) else { continue }
+                        tasks.addTask { try await serving.run() }
+                    } catch {
+                        guard !isBeginning else { throw error }
+                        report(error, access)
+                    }
+                }
+                isBeginning = false
+            }
+        }
+    }
+
+    private func report(_ error: any Error, _ access: Access) {
+        let error = error as? UserError ?? UserError(.internalError, "\(error)")
+        log.error(
+            "a limited socket cannot be opened",
+            metadata: [
+                "access": "\(access.name)", "error": "\(error.message)", "hint": "\(error.hint ?? "-")",
+            ])
+    }
+
+    /// Closes those without a table. Of one that the service manager keeps open nothing is allowed: clients would
+    /// wait in it for nobody.
+    private func drop(from sockets: inout [String: Open], _ wanted: [Access]) {
+        for (name, socket) in sockets where !wanted.contains(where: { $0.name == name }) {
+            let nothing = Access(name: name)
+            guard socket.access != nothing else { continue }
+            if socket.serving.isInherited {
+                socket.serving.limit(to: nothing)
+                sockets[name]?.access = nothing
+            } else {
+                socket.serving.close()
+                sockets[name] = nil
+            }
+            log.info("closed a limited socket", metadata: ["access": "\(name)"])
+        }
+    }
+
+    /// - Returns: what is served from now on; nil where it was before.
+    private func serve(_ access: Access, _ sockets: inout [String: Open]) async throws -> Serving? {
+        guard let open = sockets[access.name] else {
+            let serving = try await server(access).open()
+            sockets[access.name] = Open(access: access, serving: serving)
+            return serving
+        }
+        if open.access != access {
+            open.serving.limit(to: access)
+            sockets[access.name]?.access = access
+            log.info("changed a limited socket", metadata: ["access": "\(access.name)"])
+        }
+        return nil
+    }
+}
