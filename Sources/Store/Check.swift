@@ -20,10 +20,9 @@ extension Store {
     }
 
     private func checkHere() throws -> [String] {
-        var configuration = Configuration()
+        var configuration = Configuration.common
         configuration.label = "imd.check"
         configuration.readonly = true
-        configuration.busyMode = .timeout(5)
         configuration.prepareDatabase { try $0.execute(sql: "PRAGMA cache_size = -1024") }
         do {
             let queue = try DatabaseQueue(path: pool.path, configuration: configuration)

@@ -43,9 +43,8 @@ enum DatabaseFile {
     /// Reads an existing database without changing it.
     /// - Throws: `.newer`, `.corrupt`, or what reading it met.
     static func examine(_ path: String, migrator: DatabaseMigrator) throws(StoreError) {
-        var configuration = Configuration()
+        var configuration = Configuration.common
         configuration.readonly = true
-        configuration.busyMode = .timeout(5)
         do {
             let queue = try DatabaseQueue(path: path, configuration: configuration)
             defer { try? queue.close() }
@@ -144,5 +143,17 @@ enum DatabaseFile {
         case ELOOP: .permissions("\(path) is a symbolic link")
         case let code: .io("\(path): \(String(cString: strerror(code)))")
         }
+    }
+}
+
+extension Configuration {
+    /// What every connection of imd's has in common.
+    static var common: Configuration {
+        var configuration = Configuration()
+        // Only another process can hold the write lock: somebody with a sqlite3 shell.
+        configuration.busyMode = .timeout(5)
+        // More of the processor than other programs of the user get is asked for in vain, and that is logged.
+        configuration.qos = .default
+        return configuration
     }
 }

@@ -60,9 +60,8 @@ public final class Store: Sendable {
     /// Before the file is opened for writing, which changes it: GRDB makes a table and drops it again.
     private static func key(of path: String, isNew: Bool, _ unlock: Unlock) throws -> WrappedKey {
         guard !isNew else { return try WrappedKey.unlock(nil, unlock) }
-        var configuration = Configuration()
+        var configuration = Configuration.common
         configuration.readonly = true
-        configuration.busyMode = .timeout(5)
         let queue = try DatabaseQueue(path: path, configuration: configuration)
         defer { try? queue.close() }
         return try queue.read { database in
@@ -86,11 +85,9 @@ public final class Store: Sendable {
     }
 
     private static var configuration: Configuration {
-        var configuration = Configuration()
+        var configuration = Configuration.common
         configuration.label = "imd.store"
         configuration.maximumReaderCount = 2
-        // Only another process can hold the write lock: somebody with a sqlite3 shell.
-        configuration.busyMode = .timeout(5)
         configuration.prepareDatabase { database in
             // In KiB. A log that keeps its size is overwritten in place, which syncs faster than growing.
             try database.execute(

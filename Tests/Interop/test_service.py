@@ -1,5 +1,6 @@
 """imd under a service manager: what it tells (sd_notify(3)), its signs of life, and the units that are shipped."""
 
+import os
 import re
 import shutil
 import signal
@@ -125,6 +126,34 @@ def test_what_imd_starts_cannot_speak_in_its_name(server):
             "127.0.0.1:1")
         until(lambda: seen.exists() and "HOME=" in seen.read_text(), 20, "the command ran")
         assert not re.search("NOTIFY_|WATCHDOG_", seen.read_text())
+
+
+def niceness(process):
+    """Of every thread, by its number; see proc(5)."""
+    found = {}
+    for task in Path(f"/proc/{process.pid}/task").iterdir():
+        try:
+            found[task.name] = int((task / "stat").read_text().rpartition(")")[2].split()[16])
+        except FileNotFoundError:  # it ended
+            pass
+    return found
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="others are refused it, so that nothing is to be seen")
+def test_no_thread_asks_for_more_of_the_processor_than_other_programs_get(friends):
+    """A user's daemon is refused it, and the runtime writes every refusal to the system's log: once at the start, for
+    the thread with which Dispatch watches the others, and never again."""
+    assert os.getpriority(os.PRIO_PROCESS, 0) == 0
+    watchers = {}
+    with Imd(friends) as one, Imd(friends) as two:
+        one.online()
+        two.online()
+        for number in range(5):
+            one.ok("send", two.user.jid, f"message {number}")
+            for imd in (one, two):
+                threads = niceness(imd.process)
+                eager = [number for number, nice in threads.items() if nice < 0]
+                assert threads and len(eager) <= 1 and eager == watchers.setdefault(imd, eager), threads
 
 
 # Signs of life
