@@ -112,7 +112,7 @@ public struct SocketPath: Equatable, Sendable {
 
     static let notRunning = UserError(
         .daemonNotRunning, "imd is not running",
-        hint: "start it: imd &")
+        hint: "start it: systemctl --user start imd; without systemd: imd &")
 
     static func describe(_ code: Int32) -> String {
         strerror(code).map { String(cString: $0) } ?? "error \(code)"

@@ -5,8 +5,22 @@ extension Transaction {
     /// - Parameters:
     ///   - account: only of this account; nil for all.
     ///   - failed: those in the state `failed`, instead of those in `held`, `queued` and `sent`.
-    public func pending(account: Int64?, failed: Bool, limit: Int) throws(StoreError) -> [StoredMessage] {
-        try rows(failed ? Self.selectFailed : Self.selectPending, account, limit, read: Self.message)
+    ///   - bytes: the last one is that with which the texts come to this much.
+    /// - Returns: them, and whether there are more.
+    public func pending(
+        account: Int64?, failed: Bool, limit: Int, bytes: Int = .max
+    ) throws(StoreError) -> (messages: [StoredMessage], more: Bool) {
+        var (room, count, more) = (bytes, 0, false)
+        var messages = try rows(
+            failed ? Self.selectFailed : Self.selectPending, account, limit + 1, read: Self.message,
+            isLast: { message in
+                more = count == limit || room <= 0
+                count += 1
+                room -= message.body.utf8.count
+                return more
+            })
+        if more { messages.removeLast() }
+        return (messages, more)
     }
 
     static let selectFailed = """

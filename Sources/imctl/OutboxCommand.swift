@@ -21,11 +21,7 @@ struct OutboxCommand: ParsableCommand {
 
         func run() throws {
             let params = OutboxList.Params(account: account, failed: failed ? true : nil)
-            let messages = try Daemon.call(OutboxList.self, params).messages
-            try OutboxCommand.show(messages, json: json)
-            guard messages.count >= OutboxList.maxLimit else { return }
-            try Output.flush()
-            Output.diagnose("warning", "these are the oldest \(messages.count); there may be more")
+            try OutboxCommand.show(Daemon.call(OutboxList.self, params), json: json)
         }
     }
 
@@ -41,7 +37,7 @@ struct OutboxCommand: ParsableCommand {
 
         func run() throws {
             let message = try Daemon.call(OutboxCancel.self, .init(id: id, account: account))
-            try OutboxCommand.show([message], json: json)
+            try OutboxCommand.show(.init(messages: [message]), json: json)
         }
     }
 
@@ -59,15 +55,15 @@ struct OutboxCommand: ParsableCommand {
         @Flag(help: .json) var json = false
 
         func run() throws {
-            let result = try Daemon.call(OutboxRetry.self, .init(id: id, account: account))
-            try OutboxCommand.show(result.messages, json: json)
+            try OutboxCommand.show(
+                Daemon.call(OutboxRetry.self, .init(id: id, account: account)), json: json)
         }
     }
 
     /// `TIME ID to JID [STATE]: BEGINNING`, with the account where there are several.
-    static func show(_ messages: [Message], json: Bool) throws {
-        let namesAccount = Set(messages.map(\.account)).count > 1
-        for message in messages {
+    static func show(_ page: OutboxList.Result, json: Bool) throws {
+        let namesAccount = Set(page.messages.map(\.account)).count > 1
+        for message in page.messages {
             if json {
                 try Output.json(MessageGet.self, message)
                 continue
@@ -82,6 +78,9 @@ struct OutboxCommand: ParsableCommand {
             if message.damaged == true { line += " [damaged]" }
             Output.line("\(line): \(Output.preview(message.body))")
         }
+        guard page.more else { return }
+        try Output.flush()
+        Output.diagnose("warning", "these are the oldest \(page.messages.count); there are more")
     }
 }
 

@@ -134,6 +134,15 @@ struct OutboxTests {
                 """)
     }
 
+    @Test(arguments: [true, false]) func `a list that is not all says so`(_ more: Bool) throws {
+        let daemon = try FakeDaemon()
+        let imctl = try Imctl(["outbox", "list"], daemon)
+        _ = try daemon.accept().answer(OutboxList.self, .init(messages: [waiting], more: more))
+        #expect(imctl.status() == 0)
+        let warning = "imctl: warning: these are the oldest 1; there are more\n"
+        #expect(imctl.diagnosed == (more ? warning : ""))
+    }
+
     @Test func `messages of several accounts name theirs`() throws {
         let daemon = try FakeDaemon()
         let imctl = try Imctl(["outbox", "list", "--failed"], daemon)

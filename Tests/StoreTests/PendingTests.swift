@@ -27,7 +27,7 @@ import XMPP
             try tx.setState(add("g", account), .delivered, now: 1)
             _ = try tx.insertIncoming(incoming(account, id: "h"))
             func list(_ account: Int64?, _ failed: Bool, _ limit: Int = 99) throws -> [Int64] {
-                try tx.pending(account: account, failed: failed, limit: limit).map(\.id)
+                try tx.pending(account: account, failed: failed, limit: limit).messages.map(\.id)
             }
             try #expect(list(account, false) == [sent, queued, waiting.id])
             try #expect(list(nil, false) == [sent, queued, elsewhere, waiting.id])
@@ -35,6 +35,27 @@ import XMPP
             try #expect(list(account, true) == [failed])
             try #expect(list(nil, true) == [failed, elsewhereFailed])
         }
+    }
+
+    @Test(arguments: [
+        // limit, bytes, how many come
+        (9, 99, 3), (3, 99, 3), (2, 99, 2), (9, 31, 3), (9, 30, 3), (9, 21, 3), (9, 20, 2), (9, 11, 2),
+        (9, 10, 1),
+        (9, 1, 1),
+    ]) func `a page ends at its limits and says whether there is more`(
+        _ limit: Int, _ bytes: Int, _ count: Int
+    ) async throws {
+        let test = try await TestStore()
+        let page = try await test.write { tx, account in
+            for id in ["a", "b", "c"] {
+                var message = try outgoing(account, id: id)
+                message.body = String(repeating: "x", count: 10)
+                try tx.setAwaitsKeys(true, message: tx.insertOutgoing(message).id)
+            }
+            return try tx.pending(account: account, failed: false, limit: limit, bytes: bytes)
+        }
+        #expect(page.messages.map(\.messageID) == Array(["a", "b", "c"].prefix(count)))
+        #expect(page.more == (count < 3))
     }
 
     @Test func `failed messages are found by an index`() async throws {

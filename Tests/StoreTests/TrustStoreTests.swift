@@ -158,7 +158,8 @@ import XMPP
             try #expect(tx.hold(message.id, now: 2) && !tx.hold(message.id, now: 2))
             try #expect(tx.messagesHeld(account: account, chat: chat).map(\.state) == [.held])
             try #expect(tx.heldChats(account: account) == [chat] && tx.pendingCount(account: account) == 1)
-            try #expect(tx.pending(account: account, failed: false, limit: 9).map(\.id) == [message.id])
+            try #expect(
+                tx.pending(account: account, failed: false, limit: 9).messages.map(\.id) == [message.id])
             try #expect(tx.release(message.id, now: 3) && !tx.release(message.id, now: 3))
             try #expect(tx.messagesWaiting(account: account, chat: chat).map(\.id) == [message.id])
             try #expect(tx.hold(message.id, now: 4) && tx.cancel(message.id, now: 5))

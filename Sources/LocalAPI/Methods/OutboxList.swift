@@ -42,13 +42,21 @@ public enum OutboxList: Method {
     public struct Result: Documented, Equatable {
         /// Oldest first.
         public var messages: [Message]
+        /// Whether there are younger ones.
+        public var more: Bool
 
         /// A result from its parts.
-        public init(messages: [Message]) { self.messages = messages }
+        public init(messages: [Message], more: Bool = false) {
+            self.messages = messages
+            self.more = more
+        }
 
         /// The members on the wire.
         public static let fields: [Field] = [
-            Field("messages", .array(.object(Message.self)), "the messages, oldest first")
+            Field(
+                "messages", .array(.object(Message.self)),
+                "the messages, oldest first; fewer when they are long"),
+            Field("more", .boolean, "there are younger ones"),
         ]
     }
 }

@@ -9,23 +9,25 @@ extension Handlers {
         dispatcher.on(OutboxList.self) { params in
             let account = params.account == nil ? nil : try accounts.find(params.account).id
             let limit = params.limit ?? OutboxList.maxLimit
-            let (messages, names) = try await store.read { tx in
+            let (page, names) = try await store.read { tx in
                 (
-                    try tx.pending(account: account, failed: params.failed ?? false, limit: limit),
+                    try tx.pending(
+                        account: account, failed: params.failed ?? false, limit: limit, bytes: Self.pageSize),
                     try tx.accountJIDs()
                 )
             }
             return OutboxList.Result(
-                messages: messages.compactMap { message in
+                messages: page.messages.compactMap { message in
                     names[message.account].map { message.shown(account: $0) }
-                })
+                }, more: page.more)
         }
         dispatcher.on(OutboxCancel.self) { params in
             try await accounts.find(params.account).cancel(params.id)
         }
         dispatcher.on(OutboxRetry.self) { params in
             if let id = params.id {
-                return OutboxList.Result(messages: [try await accounts.find(params.account).retry(id)])
+                let message = try await accounts.find(params.account).retry(id)
+                return OutboxList.Result(messages: [message], more: false)
             }
             return try await retryAll(params.account)
         }
@@ -37,16 +39,18 @@ extension Handlers {
 
     private func retryAll(_ name: String?) async throws -> OutboxList.Result {
         let chosen = name == nil ? accounts.all : [try accounts.find(name)]
-        var messages: [ShownMessage] = []
+        var (messages, more): ([ShownMessage], Bool) = ([], false)
         for account in chosen {
             await account.retryAll()
             let id = account.id
+            let size = Self.pageSize / chosen.count
             let waiting = try await store.read {
-                try $0.pending(account: id, failed: false, limit: OutboxList.maxLimit)
+                try $0.pending(account: id, failed: false, limit: OutboxList.maxLimit, bytes: size)
             }
-            messages += waiting.map { $0.shown(account: account.jid) }
+            messages += waiting.messages.map { $0.shown(account: account.jid) }
+            more = more || waiting.more
         }
-        return OutboxList.Result(messages: messages)
+        return OutboxList.Result(messages: messages, more: more)
     }
 
     func storageFailure() async -> UserError? {

@@ -96,8 +96,8 @@ struct Handlers: Sendable {
 
     // MARK: Messages
 
-    /// A page of history stops at this much text, in bytes.
-    private static let pageSize = 4 << 20
+    /// A page of messages stops at this much text, in bytes.
+    static let pageSize = 4 << 20
 
     private func page(_ params: MessageList.Params) async throws -> MessageList.Result {
         let account = try accounts.find(params.account)
