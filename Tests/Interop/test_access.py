@@ -7,6 +7,8 @@ import signal
 import socket
 import stat
 import subprocess
+import threading
+import time
 from contextlib import ExitStack
 
 import pytest
@@ -34,8 +36,14 @@ class Limited(Api):
 
     def __init__(self, imd, name, timeout=30):
         self.socket_path = place(imd, name)
-        until(self.socket_path.exists, 10, f"{name}.sock is there")
-        super().__init__(self, timeout)
+        until(lambda: self.connects(timeout), 10, f"{name}.sock is there")
+
+    def connects(self, timeout):
+        try:
+            super().__init__(self, timeout)
+            return True
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
 
 
 @pytest.fixture
@@ -328,6 +336,7 @@ def test_limits_that_are_read_again_hold_at_once_for_those_who_are_connected_too
     with Limited(limited, "alert") as alert, Limited(limited, "bar") as kept, Limited(limited, "reader") as reader:
         inode = place(limited, "alert").stat().st_ino
         reader.call("event.subscribe", consumer="reader")
+        assert alert.call("rpc.discover"), "it is served"
         reload(
             limited, alert={"allow": ["status"], "to": [friend.user.jid]}, bar=bar,
             reader={"allow": ["receive"], "to": [other]})
@@ -339,6 +348,55 @@ def test_limits_that_are_read_again_hold_at_once_for_those_who_are_connected_too
         assert alert.call("daemon.status")
     with Limited(limited, "reader") as reader:
         refuse(reader, "event.subscribe", chat=friend.user.jid)
+
+
+def park(api, *requests):
+    """Requests that imd has read and does not begin: before them are more answers than the client takes."""
+    discover = b'{"jsonrpc":"2.0","id":1,"method":"rpc.discover"}\n'
+    for _ in range(3):  # until imd reads as much at once
+        reader = threading.Thread(target=lambda: [api.reader.readline() for _ in range(1000)], daemon=True)
+        reader.start()
+        api.write(discover * 1000)
+        reader.join(30)
+    api.write(discover * 400 + b"".join(json.dumps({"jsonrpc": "2.0", **more}).encode() + b"\n" for more in requests))
+
+
+@pytest.mark.parametrize("alert", [{"alert": {"allow": ["status"]}}, {}], ids=["changed", "dropped"])
+def test_what_was_asked_for_before_the_limits_changed_is_not_done_afterwards(limited, friend, alert):
+    with Limited(limited, "alert") as api:
+        park(api, *[
+            {"id": number, "method": "message.send", "params": {"to": friend.user.jid, "body": f"parked {number}"}}
+            for number in range(20)])
+        time.sleep(1)
+        assert limited.call("message.list", chat=friend.user.jid)["messages"] == [], "none of them is begun"
+        reload(limited, **alert)
+        assert hung_up(api)
+    with Limited(limited, "alert") if alert else Api(limited) as api:
+        assert api.call("daemon.status")
+    time.sleep(1)
+    assert limited.call("message.list", chat=friend.user.jid)["messages"] == []
+
+
+def test_a_socket_that_somebody_holds_keeps_no_limit_from_changing_and_imd_from_ending(limited, friend):
+    with socket.socket(socket.AF_UNIX) as listener, ExitStack() as waiting:
+        listener.bind(str(place(limited, "aaa")))
+        listener.listen(0)
+        for _ in range(3):  # more than fit
+            client = waiting.enter_context(socket.socket(socket.AF_UNIX))
+            client.setblocking(False)
+            try:
+                client.connect(str(place(limited, "aaa")))
+            except BlockingIOError:
+                break
+        else:
+            pytest.fail("there is room for ever more")
+        with Limited(limited, "alert") as alert:
+            assert alert.call("rpc.discover"), "it is served"
+            reload(limited, aaa={"allow": ["status"]}, alert={"allow": ["status"]})
+            assert hung_up(alert)
+        until(lambda: "a limited socket cannot be opened" in limited.log(), 10, "it is told")
+        limited.stop()
+        assert place(limited, "aaa").exists(), "it is somebody else's"
 
 
 def test_limited_sockets_come_and_go_with_their_tables(limited, friend):
@@ -426,8 +484,10 @@ def test_a_socket_that_was_handed_over_allows_nothing_once_its_table_is_gone(sto
     """Its file stays: clients would wait in it."""
     with listen(place(stopped, "alert")) as alert:
         spawn(stopped, alert)
+        until(stopped._listens, 20, "imd listens")
         refuses_accounts(stopped)
         with Limited(stopped, "alert") as api:
+            assert api.call("daemon.status"), "it is served"
             reload(stopped)
             assert hung_up(api)
         for _ in range(2):

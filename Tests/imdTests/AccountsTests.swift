@@ -63,17 +63,26 @@ struct AccountsTests {
         #expect(await account.driver == nil)
     }
 
-    @Test func `an account that cannot be removed from the store stays`() async throws {
-        let account = try await add(Self.settings(enabled: false))
+    @Test(arguments: [true, false])
+    func `an account that cannot be removed from the store stays what it was`(_ isEnabled: Bool) async throws
+    {
+        let account = try await add(Self.settings(enabled: isEnabled))
         try await party.write {
             _ = try $0.run(
                 "CREATE TRIGGER full BEFORE DELETE ON account BEGIN SELECT RAISE(ABORT, 'no'); END")
         }
         await #expect(throws: (any Error).self) { try await accounts.remove(account) }
         #expect(try accounts.find(nil) === account)
-        try await accounts.enable(account, true)
-        #expect(await account.driver != nil)
+        #expect(await (account.driver != nil) == isEnabled)
         await accounts.stop()
+    }
+
+    @Test func `a change that ends after the shutdown connects nothing`() async throws {
+        let account = try accounts.find(nil)
+        await accounts.stop()
+        try await accounts.enable(account, true)
+        #expect(try await add() === account)
+        #expect(await account.driver == nil)
     }
 
     /// An account without a row would lose what it receives; two of one row would take each other's place at the

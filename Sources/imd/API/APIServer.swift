@@ -47,9 +47,15 @@ struct APIServer: Service {
         let most = access == nil ? 4096 : LimitedSocket.clients
         let sessions = Sessions(
             limit: min(most, Int(clamping: Hardening.fileLimit().rlim_cur / 2)), access: access)
-        let channel = try await serve(socket, sessions)
-        log.info("listening", metadata: ["socket": "\(socket.path)", "inherited": "\(socket.isInherited)"])
-        return Serving(socket: socket, channel: channel, sessions: sessions)
+        do {
+            let channel = try await serve(socket, sessions)
+            log.info(
+                "listening", metadata: ["socket": "\(socket.path)", "inherited": "\(socket.isInherited)"])
+            return Serving(socket: socket, channel: channel, sessions: sessions)
+        } catch {
+            socket.remove()
+            throw error
+        }
     }
 
     private func serve(_ socket: ListeningSocket, _ sessions: Sessions) async throws -> any Channel {
@@ -131,8 +137,15 @@ struct Serving: Sendable {
         channel.close(promise: nil)
     }
 
-    /// Who connects from now on may do this; who is connected has to connect again.
+    /// Who connects from now on may do this; who is connected has to connect again, and nothing that it has asked for
+    /// and is not begun is done any more.
     func limit(to access: Access) { sessions.limit(to: access) }
+
+    /// As `close`, and nobody may do anything more.
+    func withdraw() {
+        sessions.withdraw()
+        close()
+    }
 }
 
 /// The clients that are served.
@@ -143,6 +156,14 @@ private final class Sessions: Sendable {
     private struct State {
         var limits: LimitedSocket?
         var sessions: [ObjectIdentifier: APISession] = [:]
+        /// Those that were hung up and still have something under way: they take nobody's place.
+        var leaving: [ObjectIdentifier: APISession] = [:]
+
+        mutating func hangUp() {
+            for session in sessions.values { session.channel.close(promise: nil) }
+            leaving.merge(sessions) { session, _ in session }
+            sessions = [:]
+        }
     }
 
     init(limit: Int, access: Access?) {
@@ -161,24 +182,28 @@ private final class Sessions: Sendable {
     }
 
     func remove(_ session: APISession) {
-        state.withLock { $0.sessions[ObjectIdentifier(session)] = nil }
+        state.withLock { state in
+            state.sessions[ObjectIdentifier(session)] = nil
+            state.leaving[ObjectIdentifier(session)] = nil
+        }
     }
 
     func limit(to access: Access) {
-        state.withLock { $0.limits = LimitedSocket(access) }
-        hangUp()
+        state.withLock { state in
+            state.limits?.revoke()
+            state.limits = LimitedSocket(access)
+            state.hangUp()
+        }
     }
 
-    private func hangUp() {
-        for session in state.withLock({ Array($0.sessions.values) }) { session.channel.close(promise: nil) }
-    }
+    func withdraw() { state.withLock { $0.limits?.revoke() } }
 
     /// Closes all connections and returns when their requests are done, or after 150 ms: one that waits for a
     /// server ends with its account's connection.
     func end() async {
-        hangUp()
+        state.withLock { $0.hangUp() }
         let deadline = ContinuousClock.now + .milliseconds(150)
-        while !state.withLock(\.sessions.isEmpty), ContinuousClock.now < deadline {
+        while !state.withLock(\.leaving.isEmpty), ContinuousClock.now < deadline {
             try? await Task.sleep(for: .milliseconds(5))
         }
     }

@@ -4,22 +4,35 @@ import Synchronization
 
 final class LimitedSocket: Sendable {
     let access: Access
-    private let allowance: Mutex<Allowance>
+    private let state: Mutex<State>
+
+    private struct State {
+        var allowance: Allowance
+        var isRevoked = false
+    }
 
     /// So many clients at once leave room for those of the other sockets.
     static let clients = 32
 
     init(_ access: Access) {
         self.access = access
-        allowance = Mutex(Allowance(perMinute: access.perMinute, at: .now))
+        state = Mutex(State(allowance: Allowance(perMinute: access.perMinute, at: .now)))
     }
+
+    /// What a client sent before its limits changed and is not begun yet is not allowed either.
+    func revoke() { state.withLock { $0.isRevoked = true } }
 
     /// - Returns: the parameters to run the method with.
     /// - Throws: `.denied`, or `.busy` for more messages than it may send.
     func permit(_ request: Request) throws(UserError) -> JSONValue {
+        guard !state.withLock(\.isRevoked) else {
+            throw UserError(
+                .denied, "what this socket allows has changed",
+                hint: "connect again; what it allows is in config.toml, [access.\(access.name)]")
+        }
         let params = try access.permit(request.method, request.params)
         guard request.method == MessageSend.name else { return params }
-        guard allowance.withLock({ $0.take(at: .now) }) else {
+        guard state.withLock({ $0.allowance.take(at: .now) }) else {
             throw UserError(
                 .busy, "this socket allows \(access.perMinute) messages a minute",
                 hint: "send fewer, or raise per-minute in config.toml, [access.\(access.name)]")

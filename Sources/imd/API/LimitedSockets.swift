@@ -32,9 +32,11 @@ struct LimitedSockets: Service {
             var isBeginning = true
             for await wanted in changes.cancelOnGracefulShutdown() {
                 drop(from: &sockets, wanted)
-                for access in wanted {
+                limit(&sockets, wanted)
+                for access in wanted where sockets[access.name] == nil {
                     do {
-                        guard let serving = try await serve(access, &sockets) else { continue }
+                        let serving = try await server(access).open()
+                        sockets[access.name] = Open(access: access, serving: serving)
                         tasks.addTask { try await serving.run() }
                     } catch {
                         guard !isBeginning else { throw error }
@@ -64,26 +66,25 @@ struct LimitedSockets: Service {
             if socket.serving.isInherited {
                 socket.serving.limit(to: nothing)
                 sockets[name]?.access = nothing
+                log.warning(
+                    "a socket of the service manager allows nothing any more",
+                    metadata: [
+                        "access": "\(name)", "hint": "disable its socket unit, or imd will not start again",
+                    ])
             } else {
-                socket.serving.close()
+                socket.serving.withdraw()
                 sockets[name] = nil
+                log.info("closed a limited socket", metadata: ["access": "\(name)"])
             }
-            log.info("closed a limited socket", metadata: ["access": "\(name)"])
         }
     }
 
-    /// - Returns: what is served from now on; nil where it was before.
-    private func serve(_ access: Access, _ sockets: inout [String: Open]) async throws -> Serving? {
-        guard let open = sockets[access.name] else {
-            let serving = try await server(access).open()
-            sockets[access.name] = Open(access: access, serving: serving)
-            return serving
-        }
-        if open.access != access {
+    private func limit(_ sockets: inout [String: Open], _ wanted: [Access]) {
+        for access in wanted {
+            guard let open = sockets[access.name], open.access != access else { continue }
             open.serving.limit(to: access)
             sockets[access.name]?.access = access
             log.info("changed a limited socket", metadata: ["access": "\(access.name)"])
         }
-        return nil
     }
 }

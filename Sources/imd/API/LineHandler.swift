@@ -54,6 +54,9 @@ final class LineHandler: ChannelDuplexHandler {
         context.fireUserInboundEventTriggered(event)
     }
 
+    /// Also where the channel is closed before it was active.
+    func handlerRemoved(context: ChannelHandlerContext) { lines.finish() }
+
     func channelInactive(context: ChannelHandlerContext) {
         lines.finish()
         context.fireChannelInactive()

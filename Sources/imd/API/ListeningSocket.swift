@@ -9,12 +9,14 @@ struct ListeningSocket: Sendable {
     let path: String
     /// A service manager made it, and keeps it when imd ends.
     let isInherited: Bool
+    /// As it was made here: device and inode.
+    private var file: [UInt64]?
 
     /// As many may connect before they are accepted, as far as the system allows.
     static let backlog: Int32 = 4096
 
     /// The socket file goes, unless it is somebody else's.
-    func remove() { if !isInherited { unlink(path) } }
+    func remove() { if file != nil, file == Self.file(path) { unlink(path) } }
 
     // MARK: Handed over
 
@@ -105,17 +107,24 @@ struct ListeningSocket: Sendable {
         try refuseSecond(at: place)
         unlink(place.path)
         let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        let isBound = (try? SocketAddress(unixDomainSocketPath: place.path))?.withSockAddr { address, size in
-            Glibc.bind(descriptor, address, socklen_t(size)) == 0
-        }
-        guard descriptor >= 0, isBound == true, chmod(place.path, 0o600) == 0,
+        guard descriptor >= 0, call(Glibc.bind, descriptor, place), chmod(place.path, 0o600) == 0,
             listen(descriptor, backlog) == 0
         else {
             let reason = String(cString: strerror(errno))
             close(descriptor)
             throw UserError(.configuration, "cannot listen on \(place.path): \(reason)")
         }
-        return ListeningSocket(descriptor: descriptor, path: place.path, isInherited: false)
+        var made = ListeningSocket(descriptor: descriptor, path: place.path, isInherited: false)
+        made.file = file(place.path)
+        return made
+    }
+
+    private static func call(
+        _ function: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32, _ descriptor: Int32,
+        _ place: SocketPath
+    ) -> Bool {
+        let address = try? SocketAddress(unixDomainSocketPath: place.path)
+        return address?.withSockAddr { function(descriptor, $0, socklen_t($1)) } == 0
     }
 
     private init(descriptor: Int32, path: String, isInherited: Bool) {
@@ -124,9 +133,13 @@ struct ListeningSocket: Sendable {
         self.isInherited = isInherited
     }
 
-    /// Another imd with its data elsewhere may own the socket; a dead one's socket refuses connections.
+    /// Another imd with its data elsewhere may own the socket; a dead one's socket refuses connections. One that
+    /// accepts none is not waited for.
     private static func refuseSecond(at place: SocketPath) throws(UserError) {
-        guard (try? Client(place)) != nil else { return }
+        let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
+        let descriptor = socket(AF_UNIX, kind, 0)
+        defer { close(descriptor) }
+        guard call(Glibc.connect, descriptor, place) || errno == EAGAIN else { return }
         throw UserError(
             .conflict, "another imd already listens on \(place.path)",
             hint: "use it: imctl status; or stop it first")

@@ -31,12 +31,11 @@ extension Account {
         await driver.value
     }
 
-    /// Connects again, with what the user says now.
+    /// Ends the connection: the next one is as the user says now.
     func change(_ new: AccountRecord) async {
         await stop()
         record.settings = new.settings
         record.pinnedMechanism = new.pinnedMechanism
-        if record.enabled { await start() }
     }
 
     /// Connects at once where that is being waited for.

@@ -17,6 +17,8 @@ actor Accounts {
     private let known = Mutex<[Account]>([])
     /// The change under way: two at once could make two connections of one account.
     private var change: Task<Void, Never>?
+    /// Nothing is connected any more.
+    private var isOver = false
 
     init(store: Store, group: any EventLoopGroup, config: Config, log: Logger) {
         self.store = store
@@ -31,6 +33,7 @@ actor Accounts {
     }
 
     func stop() async {
+        isOver = true
         await withTaskGroup(of: Void.self) { tasks in
             for account in all { tasks.addTask { await account.stop() } }
         }
@@ -97,7 +100,14 @@ actor Accounts {
             let id = account.id
             let remains = await account.unpublish()
             await account.stop()
-            try await accounts.store.write { _ = try $0.removeAccount(id) }
+            do {
+                try await accounts.store.write { _ = try $0.removeAccount(id) }
+            } catch {
+                // It stays what it was.
+                let record = try? await accounts.store.read { try $0.account(id: id) }
+                if record?.enabled != false { await accounts.connect(account) }
+                throw error
+            }
             accounts.known.withLock { $0.removeAll { $0 === account } }
             return remains
         }
@@ -109,7 +119,7 @@ actor Accounts {
             try await accounts.expect(account)
             let id = account.id
             try await accounts.store.write { try $0.setEnabled(isEnabled, account: id) }
-            guard !isEnabled else { return await account.start() }
+            guard !isEnabled else { return await accounts.connect(account) }
             let wasOffline = await account.phase == .offline
             await account.stop()
             if !wasOffline { await account.append(.account(AccountDetail(state: .offline))) }
@@ -142,6 +152,7 @@ actor Accounts {
     private func take(_ record: AccountRecord) async -> Account {
         guard let account = all.first(where: { $0.id == record.id }) else { return await begin(record) }
         await account.change(record)
+        if record.enabled { await connect(account) }
         return account
     }
 
@@ -149,9 +160,12 @@ actor Accounts {
     private func begin(_ record: AccountRecord) async -> Account {
         let account = Account(record, store: store, group: group, config: config, log: log)
         known.withLock { $0.append(account) }
-        if record.enabled { await account.start() }
+        if record.enabled { await connect(account) }
         return account
     }
+
+    /// A change that was begun before the daemon shuts down connects nothing afterwards.
+    private func connect(_ account: Account) async { if !isOver { await account.start() } }
 
     // MARK: Adding
 
@@ -216,6 +230,7 @@ actor Accounts {
 
     private func online(_ account: Account, deadline: ContinuousClock.Instant) async throws {
         while ContinuousClock.now < deadline {
+            try expect(account)
             let phase = await account.phase
             switch phase {
             case .online: return
