@@ -1,12 +1,16 @@
 """Sockets whose clients may do one thing and no other (D44), bound by imd or handed over by a service manager."""
 
+import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import stat
+import struct
 import subprocess
+import termios
 import threading
 import time
 from contextlib import ExitStack
@@ -358,7 +362,14 @@ def park(api, *requests):
         reader.start()
         api.write(discover * 1000)
         reader.join(30)
+        assert not reader.is_alive()
     api.write(discover * 400 + b"".join(json.dumps({"jsonrpc": "2.0", **more}).encode() + b"\n" for more in requests))
+    until(lambda: not unread(api), 10, "imd has read all of it")
+
+
+def unread(api):
+    """How many bytes of what was written imd has not read, see unix(7)."""
+    return struct.unpack("i", fcntl.ioctl(api.socket, termios.TIOCOUTQ, bytes(4)))[0]
 
 
 @pytest.mark.parametrize("alert", [{"alert": {"allow": ["status"]}}, {}], ids=["changed", "dropped"])
@@ -370,6 +381,8 @@ def test_what_was_asked_for_before_the_limits_changed_is_not_done_afterwards(lim
         time.sleep(1)
         assert limited.call("message.list", chat=friend.user.jid)["messages"] == [], "none of them is begun"
         reload(limited, **alert)
+        until(lambda: re.search("(chang|clos)ed a limited socket.*alert|access=alert.*(chang|clos)ed", limited.log()), 10,
+              "it has changed")
         assert hung_up(api)
     with Limited(limited, "alert") if alert else Api(limited) as api:
         assert api.call("daemon.status")

@@ -1,9 +1,10 @@
 """What `imctl account add` says when the account, the server or its certificate is wrong."""
 
 import json
+import socket
 
 import pytest
-from harness import NOHOST, NOINPUT, NOPERM, PROTOCOL, UNAVAILABLE, USAGE, Imd, User, assert_explained
+from harness import NOHOST, NOINPUT, NOPERM, PROTOCOL, UNAVAILABLE, USAGE, Api, Imd, User, assert_explained
 
 
 def assert_refused(done, *statuses):
@@ -119,6 +120,24 @@ def test_a_server_without_tls(fresh):
 def test_a_server_that_wants_the_password_itself(fresh):
     user = User("user0@plain-only.test", "user0-password")
     assert_refused(fresh.add_account(user), PROTOCOL, NOPERM, UNAVAILABLE)
+    assert_survives(fresh)
+
+
+def test_an_account_that_nobody_waits_for_any_more_is_not_kept_unseen(fresh):
+    """A login that was given up has shown nothing; its connection ends."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(20)
+        with Api(fresh) as api:
+            api.request(
+                "account.add", jid=fresh.user.jid, passwordCommand="echo x",
+                server=f"127.0.0.1:{silent.getsockname()[1]}")
+            connection, _ = silent.accept()
+            with connection:
+                connection.settimeout(20)
+                assert b"<stream:stream" in connection.recv(4096)
+                api.__exit__()
+                while connection.recv(4096):
+                    pass
     assert_survives(fresh)
 
 

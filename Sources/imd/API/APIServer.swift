@@ -196,7 +196,12 @@ private final class Sessions: Sendable {
         }
     }
 
-    func withdraw() { state.withLock { $0.limits?.revoke() } }
+    func withdraw() {
+        state.withLock { state in
+            state.limits?.revoke()
+            state.hangUp()
+        }
+    }
 
     /// Closes all connections and returns when their requests are done, or after 150 ms: one that waits for a
     /// server ends with its account's connection.

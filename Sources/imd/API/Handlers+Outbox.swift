@@ -8,18 +8,8 @@ extension Handlers {
     func registerOutbox(_ dispatcher: inout Dispatcher) {
         dispatcher.on(OutboxList.self) { params in
             let account = params.account == nil ? nil : try accounts.find(params.account).id
-            let limit = params.limit ?? OutboxList.maxLimit
-            let (page, names) = try await store.read { tx in
-                (
-                    try tx.pending(
-                        account: account, failed: params.failed ?? false, limit: limit, bytes: Self.pageSize),
-                    try tx.accountJIDs()
-                )
-            }
-            return OutboxList.Result(
-                messages: page.messages.compactMap { message in
-                    names[message.account].map { message.shown(account: $0) }
-                }, more: page.more)
+            return try await outbox(
+                account, failed: params.failed ?? false, limit: params.limit ?? OutboxList.maxLimit)
         }
         dispatcher.on(OutboxCancel.self) { params in
             try await accounts.find(params.account).cancel(params.id)
@@ -37,20 +27,23 @@ extension Handlers {
         }
     }
 
-    private func retryAll(_ name: String?) async throws -> OutboxList.Result {
-        let chosen = name == nil ? accounts.all : [try accounts.find(name)]
-        var (messages, more): ([ShownMessage], Bool) = ([], false)
-        for account in chosen {
-            await account.retryAll()
-            let id = account.id
-            let size = Self.pageSize / chosen.count
-            let waiting = try await store.read {
-                try $0.pending(account: id, failed: false, limit: OutboxList.maxLimit, bytes: size)
-            }
-            messages += waiting.messages.map { $0.shown(account: account.jid) }
-            more = more || waiting.more
+    private func outbox(_ account: Int64?, failed: Bool, limit: Int) async throws -> OutboxList.Result {
+        let (page, names) = try await store.read { tx in
+            (
+                try tx.pending(account: account, failed: failed, limit: limit, bytes: Self.pageSize),
+                try tx.accountJIDs()
+            )
         }
-        return OutboxList.Result(messages: messages, more: more)
+        return OutboxList.Result(
+            messages: page.messages.compactMap { message in
+                names[message.account].map { message.shown(account: $0) }
+            }, more: page.more)
+    }
+
+    private func retryAll(_ name: String?) async throws -> OutboxList.Result {
+        let account = try name.map { try accounts.find($0) }
+        for account in account.map({ [$0] }) ?? accounts.all { await account.retryAll() }
+        return try await outbox(account?.id, failed: false, limit: OutboxList.maxLimit)
     }
 
     func storageFailure() async -> UserError? {

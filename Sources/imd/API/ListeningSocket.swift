@@ -106,17 +106,31 @@ struct ListeningSocket: Sendable {
     static func bind(at place: SocketPath) throws(UserError) -> ListeningSocket {
         try refuseSecond(at: place)
         unlink(place.path)
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0, call(Glibc.bind, descriptor, place), chmod(place.path, 0o600) == 0,
-            listen(descriptor, backlog) == 0
-        else {
-            let reason = String(cString: strerror(errno))
-            close(descriptor)
-            throw UserError(.configuration, "cannot listen on \(place.path): \(reason)")
-        }
+        let descriptor = try stream()
+        guard call(Glibc.bind, descriptor, place) else { throw refused(place, descriptor) }
         var made = ListeningSocket(descriptor: descriptor, path: place.path, isInherited: false)
         made.file = file(place.path)
+        guard chmod(place.path, 0o600) == 0, listen(descriptor, backlog) == 0 else {
+            let error = refused(place, descriptor)
+            made.remove()
+            throw error
+        }
         return made
+    }
+
+    private static func stream(_ options: __socket_type = SOCK_CLOEXEC) throws(UserError) -> Int32 {
+        let kind = SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | options.rawValue
+        let descriptor = socket(AF_UNIX, Int32(kind), 0)
+        guard descriptor >= 0 else {
+            throw UserError(.configuration, "cannot make a socket: \(String(cString: strerror(errno)))")
+        }
+        return descriptor
+    }
+
+    private static func refused(_ place: SocketPath, _ descriptor: Int32) -> UserError {
+        let reason = String(cString: strerror(errno))
+        close(descriptor)
+        return UserError(.configuration, "cannot listen on \(place.path): \(reason)")
     }
 
     private static func call(
@@ -136,8 +150,7 @@ struct ListeningSocket: Sendable {
     /// Another imd with its data elsewhere may own the socket; a dead one's socket refuses connections. One that
     /// accepts none is not waited for.
     private static func refuseSecond(at place: SocketPath) throws(UserError) {
-        let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
-        let descriptor = socket(AF_UNIX, kind, 0)
+        let descriptor = try stream(SOCK_NONBLOCK)
         defer { close(descriptor) }
         guard call(Glibc.connect, descriptor, place) || errno == EAGAIN else { return }
         throw UserError(

@@ -173,7 +173,7 @@ actor Account {
         while isOnline, holdsKeys, .now < deadline { await phaseChange(from: .online, before: deadline) }
     }
 
-    private func wakePhaseWaiters() {
+    func wakePhaseWaiters() {
         let waiting = phaseWaiters
         phaseWaiters = []
         for waiter in waiting { waiter.resume() }

@@ -98,17 +98,18 @@ actor Accounts {
         try await changing { accounts in
             try await accounts.expect(account)
             let id = account.id
+            let isRunning = await account.driver != nil
             let remains = await account.unpublish()
             await account.stop()
             do {
                 try await accounts.store.write { _ = try $0.removeAccount(id) }
             } catch {
                 // It stays what it was.
-                let record = try? await accounts.store.read { try $0.account(id: id) }
-                if record?.enabled != false { await accounts.connect(account) }
+                if isRunning { await accounts.connect(account) }
                 throw error
             }
             accounts.known.withLock { $0.removeAll { $0 === account } }
+            await account.wakePhaseWaiters()
             return remains
         }
     }
@@ -165,7 +166,10 @@ actor Accounts {
     }
 
     /// A change that was begun before the daemon shuts down connects nothing afterwards.
-    private func connect(_ account: Account) async { if !isOver { await account.start() } }
+    private func connect(_ account: Account) async {
+        if !isOver { await account.start() }
+        if isOver { await account.stop() }
+    }
 
     // MARK: Adding
 
@@ -199,6 +203,9 @@ actor Accounts {
             case .received, .acknowledged, .resumptionFailed: break
             }
         }
+        // Who asked for it has gone: nothing has been seen to work.
+        connection.cut()
+        throw CancellationError()
     }
 
     private func save(_ jid: JID, _ settings: AccountSettings) async throws -> AccountRecord {
@@ -238,6 +245,7 @@ actor Accounts {
             case .offline, .connecting: await account.phaseChange(from: phase, before: deadline)
             }
         }
+        try expect(account)
         throw UserError(
             .timeout, "\(account.jid) is logged in but not ready yet",
             hint: "imd goes on trying; see: imctl status")
