@@ -38,7 +38,9 @@ class Terminal:
             if job == 0:
                 os.setpgid(0, 0)
                 os.tcsetpgrp(0, os.getpid())
-                signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+                # What started the tests, such as nohup(1), may have had some ignored.
+                for number in (signal.SIGTTOU, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+                    signal.signal(number, signal.SIG_DFL)
                 os.execve(self.command[0], self.command, self.environment)
             os.write(write, str(job).encode())
             status = os.waitstatus_to_exitcode(os.waitpid(job, 0)[1])
