@@ -23,9 +23,9 @@ struct AccountsTests {
     }
 
     /// Port 1 refuses at once.
-    private static func settings(enabled: Bool = true, resource: String? = nil) -> AccountSettings {
+    private static func settings(enabled: Bool = true) -> AccountSettings {
         AccountSettings(
-            passwordCommand: "echo secret", host: "127.0.0.1", port: 1, resource: resource, enabled: enabled)
+            passwordCommand: "echo secret", host: "127.0.0.1", port: 1, enabled: enabled)
     }
 
     private func add(_ settings: AccountSettings = settings()) async throws -> Account {

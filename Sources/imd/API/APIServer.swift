@@ -140,12 +140,6 @@ struct Serving: Sendable {
     /// Who connects from now on may do this; who is connected has to connect again, and nothing that it has asked for
     /// and is not begun is done any more.
     func limit(to access: Access) { sessions.limit(to: access) }
-
-    /// As `close`, and nobody may do anything more.
-    func withdraw() {
-        sessions.withdraw()
-        close()
-    }
 }
 
 /// The clients that are served.
@@ -192,13 +186,6 @@ private final class Sessions: Sendable {
         state.withLock { state in
             state.limits?.revoke()
             state.limits = LimitedSocket(access)
-            state.hangUp()
-        }
-    }
-
-    func withdraw() {
-        state.withLock { state in
-            state.limits?.revoke()
             state.hangUp()
         }
     }

@@ -57,14 +57,14 @@ struct LimitedSockets: Service {
             ])
     }
 
-    /// Closes those without a table. Of one that the service manager keeps open nothing is allowed: clients would
-    /// wait in it for nobody.
+    /// Nothing is allowed of those without a table, and they are closed, except where the service manager keeps them
+    /// open: clients would wait in them for nobody.
     private func drop(from sockets: inout [String: Open], _ wanted: [Access]) {
         for (name, socket) in sockets where !wanted.contains(where: { $0.name == name }) {
             let nothing = Access(name: name)
             guard socket.access != nothing else { continue }
+            socket.serving.limit(to: nothing)
             if socket.serving.isInherited {
-                socket.serving.limit(to: nothing)
                 sockets[name]?.access = nothing
                 log.warning(
                     "a socket of the service manager allows nothing any more",
@@ -72,7 +72,7 @@ struct LimitedSockets: Service {
                         "access": "\(name)", "hint": "disable its socket unit, or imd will not start again",
                     ])
             } else {
-                socket.serving.withdraw()
+                socket.serving.close()
                 sockets[name] = nil
                 log.info("closed a limited socket", metadata: ["access": "\(name)"])
             }

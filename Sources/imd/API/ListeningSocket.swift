@@ -118,8 +118,8 @@ struct ListeningSocket: Sendable {
         return made
     }
 
-    private static func stream(_ options: __socket_type = SOCK_CLOEXEC) throws(UserError) -> Int32 {
-        let kind = SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | options.rawValue
+    private static func stream(isBlocking: Bool = true) throws(UserError) -> Int32 {
+        let kind = SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | (isBlocking ? 0 : SOCK_NONBLOCK.rawValue)
         let descriptor = socket(AF_UNIX, Int32(kind), 0)
         guard descriptor >= 0 else {
             throw UserError(.configuration, "cannot make a socket: \(String(cString: strerror(errno)))")
@@ -150,7 +150,7 @@ struct ListeningSocket: Sendable {
     /// Another imd with its data elsewhere may own the socket; a dead one's socket refuses connections. One that
     /// accepts none is not waited for.
     private static func refuseSecond(at place: SocketPath) throws(UserError) {
-        let descriptor = try stream(SOCK_NONBLOCK)
+        let descriptor = try stream(isBlocking: false)
         defer { close(descriptor) }
         guard call(Glibc.connect, descriptor, place) || errno == EAGAIN else { return }
         throw UserError(
